@@ -1,0 +1,412 @@
+"""The composition root: builds every long-lived object of the daemon once, starts them, stops them in order.
+
+Belongs here: who gets which part of the settings, who is joined to whom, the order of start and stop, the loop's own
+timers. Does not belong here: anything that decides.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Final
+
+from netra_node import __version__, netns
+from netra_node.admin.listener import open_listener
+from netra_node.admin.pages import Document, debug_server, public_server
+from netra_node.admin.readiness import Readiness
+from netra_node.admin.server import AdminServer
+from netra_node.core.addresses import PodUid
+from netra_node.core.conversation import HttpRules
+from netra_node.core.desired import DesiredPod, RefusedPod
+from netra_node.core.head import HeadParser
+from netra_node.core.limits import Limits
+from netra_node.core.linking import LinkTable
+from netra_node.core.propagation import Propagation
+from netra_node.core.sampling import Sampler, sampler_from
+from netra_node.core.tracing import IdSource, Tracing, TracingOptions
+from netra_node.discovery.enrolment import EnrolmentPolicy, decide_all, unknown_annotations
+from netra_node.discovery.file_source import FileSource
+from netra_node.discovery.pod import Pod
+from netra_node.interception.features import owner_flag
+from netra_node.interception.slots import Slots
+from netra_node.loop_lag import LoopLag
+from netra_node.manager import Manager
+from netra_node.settings.model import ExportSettings, Settings, TracingSettings
+from netra_node.telemetry.export import ExportLimits
+from netra_node.telemetry.families import Readings as ScrapeReadings
+from netra_node.telemetry.http_client import Target
+from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
+from netra_node.watchdog import Watchdog
+from netra_node.workload import Ground, Reading, Workload
+
+_log = logging.getLogger(__name__)
+
+#: How often the pod source and the pods' namespaces are looked at, in seconds.
+_LOOK: Final = 0.25
+#: How long spans that wait may take to be sent at the end, in seconds.
+_FLUSH: Final = 3.0
+_MILLISECOND: Final = 1_000_000
+#: Seconds that a worker thread keeps the interpreter from the loop at a time; Python's own choice is ten times as long.
+_SWITCH: Final = 0.0005
+_FIRST_LIST: Final = "the first complete pod list"
+_FIRST_CAPTURE: Final = "the first round of capturing"
+
+
+class PodReadings:
+    """Makes how each pod's connections are read: its own link table and observer, everything else shared."""
+
+    def __init__(self, settings: TracingSettings, telemetry: Telemetry) -> None:
+        """Build what all pods share."""
+        self._settings = settings
+        self._telemetry = telemetry
+        self._propagation = Propagation(settings.propagators)
+        self._sampler: Sampler = sampler_from(settings.sampler, settings.sampler_ratio)
+        self._ids = IdSource(_nonzero(128), _nonzero(64), _new_request_id)
+        self._made: dict[PodUid, tuple[DesiredPod, Reading]] = {}
+        self._addresses: dict[PodUid, tuple[str, ...]] = {}
+        self._past_links: dict[str, int] = {}
+
+    def of(self, pod: DesiredPod) -> Reading:
+        """See `manager.Readings`."""
+        uid = pod.identity.uid
+        made = self._made.get(uid)
+        if made is not None and made[0].identity == pod.identity:
+            return made[1]
+        links = made[1].rules.tracing.links if made is not None else self._new_links()
+        reading = Reading(self._rules(pod, links), self._telemetry.observer(pod.identity))
+        self._made[uid] = (pod, reading)
+        return reading
+
+    def _new_links(self) -> LinkTable:
+        milliseconds = self._settings.context_expiration_ms
+        return LinkTable(0 if milliseconds is None else milliseconds * _MILLISECOND)
+
+    def _rules(self, pod: DesiredPod, links: LinkTable) -> HttpRules:
+        settings = self._settings
+        value = pod.identity.service if settings.x_source_value is None else settings.x_source_value
+        options = TracingOptions(
+            source=value.encode(),
+            force_source=settings.x_source_force,
+            request_id_header=settings.request_id_header.encode(),
+            source_header=settings.x_source_header.encode(),
+            ignored_paths=frozenset(path.encode() for path in settings.ignored_paths),
+        )
+        tracing = Tracing(self._propagation, self._sampler, links, self._ids, options)
+        return HttpRules(HeadParser(tracing.fields), tracing, Limits())
+
+    def entered(self, pod: DesiredPod, addresses: tuple[str, ...]) -> None:
+        """See `manager.Readings`: from now on the pod is known by these addresses and no others."""
+        for address in self._addresses.get(pod.identity.uid, ()):
+            self._telemetry.directory.remove(address)
+        self._addresses[pod.identity.uid] = addresses
+        for address in addresses:
+            self._telemetry.directory.set_address(address, pod.identity.service)
+
+    def forget(self, uid: PodUid) -> None:
+        """See `manager.Readings`."""
+        for address in self._addresses.pop(uid, ()):
+            self._telemetry.directory.remove(address)
+        made = self._made.pop(uid, None)
+        if made is not None:
+            self._telemetry.forget(uid)
+            self._add(self._past_links, made[1].rules.tracing.links)
+
+    def _tables(self) -> Iterator[LinkTable]:
+        return (reading.rules.tracing.links for _, reading in self._made.values())
+
+    def expire(self, now: int) -> None:
+        """Let go of link entries whose time is over while nothing happens in their pod."""
+        for table in self._tables():
+            table.expire(now)
+
+    def contexts(self) -> int:
+        """Return how many server spans could be linked to now."""
+        return sum(map(len, self._tables()))
+
+    def link_results(self) -> dict[str, int]:
+        """Return how often a link was looked for, by result, pods that are gone included."""
+        total = dict(self._past_links)
+        for table in self._tables():
+            self._add(total, table)
+        return total
+
+    @staticmethod
+    def _add(total: dict[str, int], table: LinkTable) -> None:
+        for result, count in table.results():
+            total[result] = total.get(result, 0) + count
+
+
+class App:
+    """The daemon."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        slots: Slots,
+        watchdog: Watchdog | None = None,
+        has_owner_flag: Callable[[], bool] = owner_flag,
+    ) -> None:
+        """Build everything; raises PodsFileError where the pods file cannot be used. Needs no loop yet.
+
+        `watchdog` ends the whole process; None where that has more to do than to run this. `has_owner_flag` tells whether
+        this kernel's tables can have an owner.
+        """
+        self._settings = settings
+        self._watchdog = watchdog
+        self._source = FileSource(settings.pods.source)
+        self._policy = enrolment_policy(settings)
+        self._telemetry = Telemetry(
+            _telemetry_options(settings),
+            ScrapeReadings(
+                pods=self._pod_counts,
+                lease_age=self._lease_age,
+                trace_contexts=self._contexts,
+                trace_links=self._link_results,
+            ),
+        )
+        self._readings = PodReadings(settings.tracing, self._telemetry)
+        self._ground = _ground(settings, slots, owner=_try_owner(has_owner_flag))
+        self._manager = Manager(
+            lambda pod, reading: Workload(pod, self._ground, reading), self._readings
+        )
+        self._readiness = Readiness((_FIRST_LIST, _FIRST_CAPTURE))
+        self._lag = LoopLag(self._telemetry.observe_loop_lag)
+        self._stopping = asyncio.Event()
+        self._reported: str | None = None
+
+    # ---- life
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises ListenError where an admin port is taken."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        _log.info("netra-node %s starts: pid %d", __version__, os.getpid())
+        admin = await self._start_admin()
+        self._telemetry.start()
+        self._want()
+        self._beat()
+        self._look()
+        self._lag.start()
+        _keep_turns_short()
+        await self._stopping.wait()
+        await self._stop(admin)
+        self._lag.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
+
+    async def _start_admin(self) -> list[AdminServer]:
+        ports = self._settings.ports
+        public = public_server(
+            self._readiness, lambda openmetrics: self._telemetry.render(openmetrics=openmetrics)
+        )
+        debug = debug_server(
+            {
+                "/status": self.status,
+                "/traces": lambda: dict(self._telemetry.traces()),
+                "/graph": lambda: dict(self._telemetry.graph()),
+            }
+        )
+        listeners = [
+            open_listener(None, ports.prometheus),
+            open_listener(ports.pprof_address, ports.pprof),
+        ]
+        servers = [public, debug]
+        for server, listener in zip(servers, listeners, strict=True):
+            await server.start(listener)
+            _log.info("admin on %s port %d", *listener.getsockname()[:2])
+        return servers
+
+    async def _stop(self, admin: list[AdminServer]) -> None:
+        _log.info("stopping: new connections of %d pods go direct", len(self._manager.pods()))
+        await self._manager.stop(self._settings.drain_ms / 1000)
+        await self._telemetry.stop(_FLUSH)
+        for server in admin:
+            await server.stop()
+        _log.info("stopped")
+
+    # ---- the loop's own timers
+
+    def _beat(self) -> None:
+        """Prolong every lease, and put off the watchdog."""
+        period = min(self._settings.heartbeat_ms, self._settings.watchdog_ms)
+        asyncio.get_running_loop().call_later(period / 3000, self._beat)
+        if self._watchdog is not None:
+            self._watchdog.beat()
+        self._manager.beat()
+
+    def _look(self) -> None:
+        """Look for changes of the pods file and of namespaces, and take the steps that are due."""
+        if self._stopping.is_set():
+            return
+        # first: an error below must not be the last look
+        asyncio.get_running_loop().call_later(_LOOK, self._look)
+        if self._source.poll():
+            self._want()
+        else:
+            self._manager.reconcile()
+        self._readings.expire(time.monotonic_ns())
+        if self._manager.settled:
+            self._readiness.clear(_FIRST_CAPTURE)
+
+    def _want(self) -> None:
+        self._report(self._source.problem)
+        self._warn_of_annotations()
+        decided = decide_all(self._source.pods, self._policy)
+        self._manager.want(
+            [pod for pod in decided if isinstance(pod, DesiredPod)],
+            [pod for pod in decided if isinstance(pod, RefusedPod)],
+        )
+        self._readiness.clear(_FIRST_LIST)
+
+    def _warn_of_annotations(self) -> None:
+        """Tell of annotations that nothing reads, each time the file changes: they are likely mistyped."""
+        for pod in self._source.pods:
+            for sentence in unknown_annotations(pod) if isinstance(pod, Pod) else ():
+                _log.warning("%s/%s: %s", pod.namespace, pod.name, sentence)
+
+    def _report(self, problem: str | None) -> None:
+        if problem is not None and problem != self._reported:
+            _log.error("%s; the last good list stays in force", problem)
+        elif problem is None and self._reported is not None:
+            _log.info("pods file %s can be used again", self._settings.pods.source)
+        self._reported = problem
+
+    # ---- what is shown; telemetry asks before there is a manager to ask
+
+    def _pod_counts(self) -> dict[str, int]:
+        return self._manager.counts()
+
+    def _lease_age(self) -> float:
+        return self._manager.lease_age
+
+    def _contexts(self) -> int:
+        return self._readings.contexts()
+
+    def _link_results(self) -> dict[str, int]:
+        return self._readings.link_results()
+
+    def status(self) -> Document:
+        """Return what `/status` shows."""
+        ports = self._settings.ports
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "table": self._ground.table,
+            "heartbeat_milliseconds": self._settings.heartbeat_ms,
+            "lease_age_seconds": round(self._manager.lease_age, 3),
+            "ports": {"inbound": ports.inbound, "outbound": ports.outbound},
+            "collector": _where_spans_go(self._settings.export),
+            "source": {
+                "path": str(self._settings.pods.source),
+                "problem": self._source.problem,
+            },
+            "waiting_for": list(self._readiness.blockers),
+            "totals": self._telemetry.totals(),
+            "pods": [asdict(pod) for pod in self._manager.pods()],
+        }
+
+
+def _where_spans_go(export: ExportSettings | None) -> str | None:
+    """Return the collector without its query, which may hold a token; None: spans stay in memory."""
+    return None if export is None else str(export.endpoint)
+
+
+def enrolment_policy(settings: Settings) -> EnrolmentPolicy:
+    """Return how pods are decided about; for commands that look at pods as the daemon would, too."""
+    pods = settings.pods
+    return EnrolmentPolicy(
+        opt_in=pods.opt_in,
+        service_labels=pods.service_labels,
+        service_template=pods.service_template,
+        node_name=pods.node_name,
+        own_uid=pods.own_uid,
+        resource=pods.resource,
+        options=pods.options,
+    )
+
+
+def _try_owner(has_owner_flag: Callable[[], bool]) -> bool:
+    try:
+        known = has_owner_flag()
+    except OSError:
+        # no privilege here or no nftables: each pod that cannot be captured will say so
+        return True
+    if not known:
+        _log.warning(
+            "this kernel (below 5.12) keeps our rules after a kill, until the heartbeat ends"
+        )
+    return known
+
+
+def _ground(settings: Settings, slots: Slots, *, owner: bool) -> Ground:
+    return Ground(
+        owner=owner,
+        slots=slots,
+        # every start has a table of its own, so that a predecessor's never collides
+        table=f"netra-{random.SystemRandom().getrandbits(32):08x}",
+        off_limits=netns.off_limits(),
+        inbound_port=settings.ports.inbound,
+        outbound_port=settings.ports.outbound,
+        heartbeat_milliseconds=settings.heartbeat_ms,
+    )
+
+
+def _telemetry_options(settings: Settings) -> TelemetryOptions:
+    return TelemetryOptions(
+        collector=_collector(settings.export) if settings.export is not None else None,
+        path_templates=settings.spans.path_templates,
+        path_collapse=settings.spans.path_collapse,
+    )
+
+
+def _collector(export: ExportSettings) -> Collector:
+    endpoint = export.endpoint
+    tls = ssl.create_default_context() if endpoint.tls else None
+    return Collector(
+        Target(endpoint.host, endpoint.port, endpoint.target, tls),
+        export.headers,
+        export.timeout_ms / 1000,
+        ExportLimits(
+            queue=export.max_queue,
+            batch=export.max_batch,
+            delay=export.schedule_delay_ms / 1000,
+            gzip=export.gzip,
+        ),
+    )
+
+
+def _nonzero(bits: int) -> Callable[[], int]:
+    """Return a source of random ids; 0 means "none" in every trace format."""
+    getrandbits = random.getrandbits
+
+    def new() -> int:
+        return getrandbits(bits) or 1
+
+    return new
+
+
+def _new_request_id() -> bytes:
+    """Return a UUIDv4 (RFC 9562 §5.4). By hand: the library's own class takes three times as long, for every request."""
+    bits = random.getrandbits
+    parts = (bits(32), bits(16), bits(12), bits(14) | 0x8000, bits(48))
+    return b"%08x-%04x-4%03x-%04x-%012x" % parts
+
+
+def _keep_turns_short() -> None:
+    """Let nothing hold the loop that is not its own work: the garbage collector, a worker thread.
+
+    What was built at start is kept out of every later collection. What a connection leaves behind is freed without one (it has no
+    cycles), so the old generations, 1 and 10 to 30 ms, need a look only for what pods leave behind that come and go.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 5, 1000)
+    sys.setswitchinterval(_SWITCH)

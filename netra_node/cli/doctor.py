@@ -1,0 +1,172 @@
+"""`netra-node doctor`: whether pods can be captured on this machine, and how to mend what stands in the way.
+
+Belongs here: finding the facts and their order. Does not belong here: what the kernel is asked (`doctor_trial`), judging
+(`doctor_checks`), layout (`doctor_report`).
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from netra_node.admin.listener import ListenError, open_listener
+from netra_node.app import enrolment_policy
+from netra_node.cli import doctor_checks as checks
+from netra_node.cli.capabilities import missing_capabilities
+from netra_node.cli.daemon_client import NoDaemonError, ask, where
+from netra_node.cli.doctor_checks import Check
+from netra_node.cli.doctor_report import document, passed, render_checks
+from netra_node.cli.doctor_trial import Trial
+from netra_node.cli.style import style_for
+from netra_node.core.desired import DesiredPod, RefusedPod
+from netra_node.discovery.enrolment import decide_all
+from netra_node.discovery.file_source import FileSource, PodsFileError
+from netra_node.settings import variables as v
+from netra_node.settings.environment import Environment
+from netra_node.settings.formats import Endpoint
+from netra_node.settings.model import Settings, SettingsError
+
+_FAILED: Final = 1
+_TRIAL_SECONDS: Final = 30.0
+_CONNECT_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = 1.0
+_NETNS: Final = Path("/run/netns")
+#: Stands in where no source is set, so that everything else can be checked.
+_NO_SOURCE: Final = {v.POD_SOURCE.name: "file:///dev/null"}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check whether pods can be captured here, and say how to mend what cannot",
+        description="Tries on this kernel what the daemon will ask of it, in a network namespace of its own that ends with the "
+        "trial, and looks at privileges, settings, ports, the pods file and the collector. It changes nothing, and runs as an "
+        "ordinary user too. Exit code 0: pods can be captured; 1: something that is needed is missing.",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one object: passed, and each check with what, verdict, found, why and mend",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check everything and return the exit code."""
+    found = [*_machine(), *_configuration(os.environ)]
+    if args.json:
+        print(json.dumps(document(found), indent=2))
+    else:
+        print("\n".join(render_checks(found, style_for(sys.stdout, os.environ))))
+    return 0 if passed(found) else _FAILED
+
+
+def _machine() -> Iterator[Check]:
+    trial = _try_kernel()
+    yield checks.kernel(platform.release())
+    yield checks.capabilities(missing_capabilities(Path("/proc/self/status").read_text()))
+    yield from checks.kernel_trial(trial)
+    yield checks.user_namespaces(trial)
+    names = sorted(entry.name for entry in _NETNS.iterdir()) if _NETNS.is_dir() else None
+    yield checks.namespaces_directory(names, Path("/proc/self/mountinfo").read_text())
+    yield checks.descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def _try_kernel() -> Trial:
+    """Run the trial in a process of its own; one that does not end well is a refusal."""
+    argv = [sys.executable, "-m", "netra_node.cli.doctor_trial"]
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_TRIAL_SECONDS, check=True
+        )
+        return Trial(**json.loads(done.stdout))
+    except subprocess.TimeoutExpired:
+        return Trial(namespace=f"the trial did not end within {_TRIAL_SECONDS:.0f} s")
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or ["no word"])[-1]
+        return Trial(namespace=f"the trial failed: {last}")
+    except OSError as error:
+        return Trial(namespace=f"the trial cannot be started: {error}")
+
+
+def _configuration(environ: Mapping[str, str]) -> Iterator[Check]:
+    env = Environment(environ)
+    has_source = env.is_set(v.POD_SOURCE)
+    settings: Settings | None = None
+    problems: list[str] = []
+    try:
+        settings = Settings.from_env({**environ, **({} if has_source else _NO_SOURCE)})
+    except SettingsError as error:
+        problems = [str(problem) for problem in error.problems]
+    warnings = settings.warnings if settings is not None else ()
+    yield checks.settings(problems, warnings, has_source=has_source)
+    if settings is not None:
+        yield from _ports(settings, environ)
+        if has_source:
+            yield _pods(settings)
+        if settings.export is not None:
+            yield _collector(settings.export.endpoint)
+
+
+def _ports(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    pid, captured, address = _daemon(environ)
+    ports = settings.ports
+    yield checks.daemon(address, pid, captured)
+    for variable, host, number in (
+        (v.PROMETHEUS_PORT, None, ports.prometheus),
+        (v.PPROF_PORT, ports.pprof_address, ports.pprof),
+    ):
+        yield checks.port(variable.name, number, _listening(host, number), pid)
+
+
+def _daemon(environ: Mapping[str, str]) -> tuple[int, int, str]:
+    """Return the pid of the daemon that runs (0: none), how many pods it captures, and where it was looked for."""
+    try:
+        at = where(environ)
+    except SettingsError:
+        return 0, 0, "any port: NETRA_PPROF_PORT=0"
+    try:
+        status = ask(at, "/status", _ANSWER_SECONDS)
+        captured = sum(pod["state"] == "running" for pod in status["pods"])
+        return int(status["pid"]), captured, str(at)
+    except (NoDaemonError, KeyError, TypeError):
+        return 0, 0, str(at)
+
+
+def _listening(host: str | None, number: int) -> str:
+    """Return why we could not listen there; empty: we could."""
+    try:
+        open_listener(host, number).close()
+    except ListenError as error:
+        return str(error)
+    return ""
+
+
+def _pods(settings: Settings) -> Check:
+    try:
+        pods = FileSource(settings.pods.source).pods
+    except PodsFileError as error:
+        return checks.pods_file(str(error), 0, ())
+    decided = decide_all(pods, enrolment_policy(settings))
+    refused = [
+        f"{pod.namespace}/{pod.name}: {pod.reason}"
+        for pod in decided
+        if isinstance(pod, RefusedPod)
+    ]
+    return checks.pods_file("", sum(isinstance(pod, DesiredPod) for pod in decided), refused)
+
+
+def _collector(endpoint: Endpoint) -> Check:
+    address = f"{endpoint.host}:{endpoint.port}"
+    try:
+        socket.create_connection((endpoint.host, endpoint.port), _CONNECT_SECONDS).close()
+    except OSError as error:
+        return checks.collector(address, (error.strerror or str(error)).lower())
+    return checks.collector(address, "")

@@ -1,0 +1,21 @@
+"""Every size, count and delay the HTTP core refuses to exceed. Values only; passed in, never looked up."""
+
+from dataclasses import dataclass
+
+_MILLISECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one intercepted connection (`http.md`, Four rules). Sizes in bytes, delays in nanoseconds."""
+
+    #: A head longer than this makes the connection opaque.
+    head: int = 64 * 1024
+    #: Requests waiting for their answer; at this number reading from the client stops.
+    unanswered: int = 64
+    #: An incomplete request head is let go this long after its last byte,
+    hold_after_last: int = 50 * _MILLISECOND
+    #: and at the latest this long after its first.
+    hold_after_first: int = 1000 * _MILLISECOND
+    #: One line of chunked framing: a size with its extensions, or a trailer field.
+    chunk_line: int = 8 * 1024

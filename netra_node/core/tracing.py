@@ -1,0 +1,171 @@
+"""What one pod does with the headers of a request: who is the parent, what is the span, which headers go on.
+
+Belongs here: the rules of `http.md` (Linking; kube-probe and ignored paths) put together. Does not belong here: wire formats
+(`trace_context`), which header wins (`propagation`), the table (`linking`), bytes of a head (`head`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from netra_node.core.headers import Declared, HeaderView
+from netra_node.core.linking import LinkTable
+from netra_node.core.propagation import Propagation
+from netra_node.core.records import Direction, Exchange
+from netra_node.core.sampling import Sampler
+from netra_node.core.trace_context import DEBUG, RANDOM, SAMPLED, TraceContext
+
+_INBOUND: Final = Direction.INBOUND
+_KUBE_PROBE: Final = b"kube-probe/"
+_INHERITED: Final = DEBUG | RANDOM
+
+
+@dataclass(frozen=True, slots=True)
+class IdSource:
+    """Where new ids come from: chance belongs to the caller."""
+
+    #: 128 random bits, not 0.
+    new_trace_id: Callable[[], int]
+    #: 64 random bits, not 0.
+    new_span_id: Callable[[], int]
+    #: A UUIDv4 in its text form.
+    new_request_id: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class TracingOptions:
+    """Names and values of one pod's declared headers, as they are written, and the paths that are not traced."""
+
+    #: Value of X-Source on outbound requests.
+    source: bytes
+    #: Replace an X-Source that the application sent.
+    force_source: bool = False
+    request_id_header: bytes = b"X-Request-Id"
+    source_header: bytes = b"X-Source"
+    #: Whole paths, percent-decoded, without query.
+    ignored_paths: frozenset[bytes] = frozenset()
+
+
+class Tracing:
+    """The tracing decisions of one pod, shared by all its connections in both directions and by no other pod."""
+
+    __slots__ = (
+        "_always_source",
+        "_decide",
+        "_ignored_paths",
+        "_new_request_id",
+        "_new_span_id",
+        "_new_trace_id",
+        "_own_source",
+        "_propagation",
+        "_request_id",
+        "_request_id_header",
+        "_source",
+        "_source_header",
+        "fields",
+        "links",
+    )
+
+    def __init__(
+        self,
+        propagation: Propagation,
+        sampler: Sampler,
+        links: LinkTable,
+        ids: IdSource,
+        options: TracingOptions,
+    ) -> None:
+        """`links` is the pod's own; the other parts keep no state of a pod and may be shared."""
+        self._propagation = propagation
+        self._decide = sampler.decide
+        self.links = links
+        self._new_trace_id = ids.new_trace_id
+        self._new_span_id = ids.new_span_id
+        self._new_request_id = ids.new_request_id
+        self._ignored_paths = options.ignored_paths
+        self._request_id_header = options.request_id_header
+        self._request_id = options.request_id_header.lower()
+        self._source_header = options.source_header
+        self._source = options.source_header.lower()
+        self._own_source = options.source
+        self._always_source = options.force_source
+        #: Lower-case names that a HeaderView given to `begin` must know.
+        self.fields = (
+            b"host",
+            b"user-agent",
+            self._request_id,
+            self._source,
+            *propagation.fields,
+        )
+
+    def begin(
+        self, direction: Direction, exchange: Exchange, view: HeaderView, now: int
+    ) -> list[Declared]:
+        """Fill in what a request head says and return the headers to write, in this order; empty = leave the head alone.
+
+        Sets `host`, `user_agent`, `probe`, `request_id`, `source` and `trace` (unsampled spans, too) of the exchange.
+        `now` is monotonic nanoseconds.
+        """
+        get = view.get
+        exchange.host = get(b"host") or b""
+        exchange.user_agent = agent = get(b"user-agent") or b""
+        if agent.startswith(_KUBE_PROBE):
+            exchange.probe = True
+            return []
+        received_id = get(self._request_id)
+        if received_id == b"":
+            received_id = self._later_request_id(view)
+        exchange.request_id = received_id or self._new_request_id()
+        if self._ignored_paths and _path(exchange.target) in self._ignored_paths:
+            declared = []
+        else:
+            declared = self._trace(direction, exchange, view, now)
+        if not received_id:
+            declared.append((self._request_id_header, exchange.request_id))
+        source = get(self._source) or b""
+        if direction is not _INBOUND and (self._always_source or not source):
+            source = self._own_source
+            declared.append((self._source_header, source))
+        exchange.source = source
+        return declared
+
+    def ended(self, exchange: Exchange, now: int) -> None:
+        """Tell that an exchange given to `begin` is over; a second time changes nothing."""
+        if exchange.trace is not None:
+            self.links.ended(exchange.trace, now)
+
+    def _trace(
+        self, direction: Direction, exchange: Exchange, view: HeaderView, now: int
+    ) -> list[Declared]:
+        parent = self._propagation.extract(view)
+        if parent is None and direction is not _INBOUND:
+            parent = self.links.find(exchange.request_id, now)
+        span_id = self._new_span_id()
+        if parent is None:
+            trace_id = self._new_trace_id()
+            flags = SAMPLED if self._decide(None, trace_id, exchange.target, now) else 0
+            span = TraceContext(trace_id, span_id, 0, flags)
+        else:
+            trace_id = parent.trace_id
+            flags = parent.flags & _INHERITED
+            if self._decide(parent, trace_id, exchange.target, now):
+                flags |= SAMPLED
+            span = TraceContext(trace_id, span_id, parent.span_id, flags, parent.state)
+        exchange.trace = span
+        if direction is _INBOUND:
+            self.links.opened(exchange.request_id, span)
+        return self._propagation.declare(span, view)
+
+    def _later_request_id(self, view: HeaderView) -> bytes:
+        """Return the first copy of the request id that is not empty: it is an existing one, never changed."""
+        return next(filter(None, view.get_all(self._request_id)), b"")
+
+
+def _path(target: bytes) -> bytes:
+    """Return the decoded path of a request target in any of its forms (RFC 9112 §3.2), without its query."""
+    path = target.partition(b"?")[0]
+    if not path.startswith(b"/"):
+        _, scheme_end, rest = path.partition(b"://")
+        if scheme_end:  # absolute-form; an empty path means "/" (RFC 9110 §4.2.3)
+            path = b"/" + rest.partition(b"/")[2]
+    return unquote_to_bytes(path) if b"%" in path else path

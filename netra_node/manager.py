@@ -1,0 +1,338 @@
+"""Keeps the captured pods equal to the desired ones: enters, changes, leaves, retries what is pending, buries what vanished.
+
+Belongs here: which pod gets which step when, one step at a time for each pod and all pods side by side. Does not belong
+here: how a pod is captured (`workload`), where the list comes from (`discovery`), what the difference is (`core.plan`).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from netra_node.core.addresses import PodUid
+from netra_node.core.desired import DesiredPod, RefusedPod
+from netra_node.core.plan import plan
+from netra_node.proxy.tasks import spawn
+from netra_node.workload import CaptureError, NamespaceMissingError, Reading, State, Workload
+
+_log = logging.getLogger(__name__)
+
+#: A pod that could not be captured is tried again after this many seconds, doubled each time up to the last.
+_RETRY_FIRST: Final = 0.25
+_RETRY_LAST: Final = 30.0
+#: The last where only the namespace is missing: to look is one system call, and it can come at any moment.
+_RETRY_LAST_MISSING: Final = 1.0
+
+
+class Readings(Protocol):
+    """Makes and forgets how a pod's connections are read; telemetry stands behind it."""
+
+    def of(self, pod: DesiredPod) -> Reading:
+        """Return the reading of a pod: the same parts for the same identity, new ones where it changed."""
+
+    def entered(self, pod: DesiredPod, addresses: tuple[str, ...]) -> None:
+        """Take note that the pod is captured and has these addresses."""
+
+    def forget(self, uid: PodUid) -> None:
+        """Take note that the pod is no longer captured."""
+
+
+_LAST_GOOD: Final = "it stays captured by the last good options"
+#: Why a pod is shown twice.
+_MOVED: Final = "its pod is in another network namespace by now"
+
+#: Makes a workload that has not started.
+NewWorkload = Callable[[DesiredPod, Reading], Workload]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A pod that could not be captured, or changed, yet."""
+
+    pod: DesiredPod
+    reason: str
+    delay: float
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
+class PodStatus:
+    """One pod as `status` shows it."""
+
+    uid: str
+    namespace: str
+    name: str
+    service: str
+    state: str
+    reason: str = ""
+    connections: int = 0
+    captured_seconds: float = 0.0
+    #: Where we listen inside the pod; 0: nowhere yet.
+    inbound_port: int = 0
+    outbound_port: int = 0
+
+
+class Manager:
+    """The captured pods of this node."""
+
+    def __init__(
+        self,
+        new_workload: NewWorkload,
+        readings: Readings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Manage nothing yet; `want` names pods, `reconcile` acts. `clock` counts seconds."""
+        self._new_workload = new_workload
+        self._clock = clock
+        self._readings = readings
+        self._desired: dict[PodUid, DesiredPod] = {}
+        self._refused: tuple[RefusedPod, ...] = ()
+        #: Why pods that are captured stay so by options they had before.
+        self._kept: dict[PodUid, str] = {}
+        self._workloads: dict[PodUid, Workload] = {}
+        self._pending: dict[PodUid, _Pending] = {}
+        #: Pods with a step under way; nothing else is begun for them until it ends.
+        self._busy: dict[PodUid, asyncio.Task[Any]] = {}
+        #: Those whose pod has another namespace by now: they end beside the workload in that one.
+        self._former: dict[Workload, asyncio.Task[Any]] = {}
+
+    # ---- what should be
+
+    def want(self, pods: Iterable[DesiredPod], refused: Iterable[RefusedPod]) -> None:
+        """Replace the list of pods that shall be captured, and of those that are known and shall not."""
+        wanted = {pod.identity.uid: pod for pod in pods}
+        self._refuse(tuple(refused))
+        self._desired = wanted | {uid: self._desired[uid] for uid in self._kept}
+        # what was wrong with a pod may be mended in one that changed: it need not wait
+        self._pending = {
+            uid: pending
+            for uid, pending in self._pending.items()
+            if self._desired.get(uid) == pending.pod
+        }
+        self.reconcile()
+
+    def _refuse(self, refused: tuple[RefusedPod, ...]) -> None:
+        """Keep the list, and tell the log of those that are new in it, or refused for another reason than before."""
+        known = {pod.uid: pod.reason for pod in self._refused}
+        self._kept = {
+            PodUid(pod.uid): f"{pod.reason}; {_LAST_GOOD}"
+            for pod in refused
+            if pod.keeps and pod.uid in self._workloads and pod.uid in self._desired
+        }
+        for pod in refused:
+            if known.get(pod.uid) != pod.reason:
+                what = "not changing" if pod.uid in self._kept else "not capturing"
+                _log.warning("%s %s/%s: %s", what, pod.namespace, pod.name, pod.reason)
+        self._refused = refused
+
+    # ---- what is
+
+    def beat(self) -> None:
+        """Prolong every lease."""
+        for workload in self._workloads.values():
+            workload.beat()
+
+    @property
+    def settled(self) -> bool:
+        """Whether every desired pod is captured or known not to be capturable for now."""
+        return all(uid in self._workloads or uid in self._pending for uid in self._desired) and (
+            not self._busy
+        )
+
+    def pods(self) -> list[PodStatus]:
+        """Return the state of every pod we know, in the order of their names."""
+        known = [
+            *(_captured(workload, self._reason(uid)) for uid, workload in self._workloads.items()),
+            *(_captured(workload, _MOVED) for workload in self._former),
+            *(
+                self._waiting(uid, pod)
+                for uid, pod in self._desired.items()
+                if uid not in self._workloads
+            ),
+            *(_refused(pod) for pod in self._refused if pod.uid not in self._kept),
+        ]
+        return sorted(known, key=lambda pod: (pod.namespace, pod.name, pod.uid))
+
+    def _waiting(self, uid: PodUid, pod: DesiredPod) -> PodStatus:
+        who = pod.identity
+        return PodStatus(
+            who.uid, who.namespace, who.name, who.service, "pending", self._reason(uid)
+        )
+
+    def _reason(self, uid: PodUid) -> str:
+        pending = self._pending.get(uid)
+        return pending.reason if pending is not None else self._kept.get(uid, "")
+
+    def counts(self) -> dict[str, int]:
+        """Return how many pods are in each state."""
+        found: dict[str, int] = {}
+        for pod in self.pods():
+            found[pod.state] = found.get(pod.state, 0) + 1
+        return found
+
+    @property
+    def lease_age(self) -> float:
+        """Seconds the oldest lease has been held; 0 without any."""
+        return max((w.captured_seconds for w in self._workloads.values()), default=0.0)
+
+    # ---- towards it
+
+    def reconcile(self) -> None:
+        """Begin the steps that are due; call it on every change and every fraction of a second."""
+        self._bury()
+        steps = plan(self._desired, self._current())
+        for uid in steps.leave:
+            if uid in self._desired:
+                self._replace(uid)
+            else:
+                self._begin(uid, self._leave(self._workloads[uid], None))
+        for pod in filter(self._is_due, steps.change):
+            self._begin(pod.identity.uid, self._change(pod))
+        for pod in filter(self._is_due, steps.enter):
+            self._begin(pod.identity.uid, self._enter(pod))
+        self._recall()
+
+    def _is_due(self, pod: DesiredPod) -> bool:
+        pending = self._pending.get(pod.identity.uid)
+        return pending is None or pending.due <= self._clock()
+
+    def _current(self) -> Mapping[PodUid, DesiredPod]:
+        return {uid: workload.pod for uid, workload in self._workloads.items()}
+
+    def _begin(self, uid: PodUid, step: Coroutine[Any, Any, None]) -> None:
+        if uid in self._busy:
+            step.close()
+            return
+        task = self._busy[uid] = spawn(step, f"pod {uid}")
+        task.add_done_callback(lambda done: self._finish(uid, done))
+
+    def _finish(self, uid: PodUid, done: asyncio.Task[Any]) -> None:
+        if self._busy.get(uid) is done:
+            del self._busy[uid]
+
+    def _replace(self, uid: PodUid) -> None:
+        """Make room for the pod's new namespace; what is in the old one goes on until its end."""
+        if uid in self._busy and self._workloads[uid].state is State.RUNNING:
+            return  # it is being changed: in the next round
+        workload = self._workloads.pop(uid)
+        leaving = self._busy.pop(uid, None) or spawn(self._leave(workload, None), f"former {uid}")
+        self._former[workload] = leaving
+        leaving.add_done_callback(lambda _done: self._former.pop(workload, None))
+
+    def _recall(self) -> None:
+        """Pods that are wanted again while they drain."""
+        for uid, workload in self._workloads.items():
+            if workload.state is State.DRAINING and uid in self._desired:
+                workload.recall()
+
+    def _bury(self) -> None:
+        for uid, workload in list(self._workloads.items()):
+            if workload.vanished:
+                self._begin(uid, self._abandon(workload))
+
+    async def _enter(self, pod: DesiredPod) -> None:
+        uid = pod.identity.uid
+        try:
+            workload = self._new_workload(pod, self._readings.of(pod))
+            await workload.start()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this pod's alone
+            self._postpone(pod, error)
+            self._readings.forget(uid)
+            return
+        self._pending.pop(uid, None)
+        self._workloads[uid] = workload
+        self._readings.entered(pod, workload.addresses)
+        _log.info(
+            "captured %s/%s as %s", pod.identity.namespace, pod.identity.name, pod.identity.service
+        )
+
+    def _postpone(self, pod: DesiredPod, error: Exception) -> None:
+        """Take note that `pod` has to wait, and tell the log where it is news."""
+        uid, who = pod.identity.uid, pod.identity
+        if self._desired.get(uid) != pod:
+            return  # no longer wanted, or wanted otherwise: that is tried at once
+        ours = not isinstance(error, CaptureError)
+        reason = f"internal error: {type(error).__name__}: {error}" if ours else str(error)
+        before = self._pending.get(uid)
+        last = _RETRY_LAST_MISSING if isinstance(error, NamespaceMissingError) else _RETRY_LAST
+        delay = min(before.delay * 2, last) if before is not None else _RETRY_FIRST
+        if before is None or before.reason != reason:
+            _log.warning(
+                "cannot capture %s/%s yet: %s",
+                who.namespace,
+                who.name,
+                reason,
+                exc_info=error if ours else None,
+            )
+        self._pending[uid] = _Pending(pod, reason, delay, self._clock() + delay)
+
+    async def _change(self, pod: DesiredPod) -> None:
+        uid = pod.identity.uid
+        workload = self._workloads[uid]
+        try:
+            await workload.change(pod, self._readings.of(pod))
+            self._readings.entered(pod, workload.addresses)
+        except Exception as error:  # noqa: BLE001 - as above; it stays as it was
+            self._postpone(pod, error)
+        else:
+            self._pending.pop(uid, None)
+
+    async def _leave(self, workload: Workload, limit: float | None) -> None:
+        left = True
+        try:
+            left = await workload.leave(limit)
+        finally:
+            if left:
+                self._gone(workload)
+
+    async def _abandon(self, workload: Workload) -> None:
+        try:
+            await workload.abandon()
+        finally:
+            self._gone(workload)
+
+    def _gone(self, workload: Workload) -> None:
+        who = workload.pod.identity
+        if self._workloads.get(who.uid) is workload:
+            del self._workloads[who.uid]
+            self._readings.forget(who.uid)
+            if self._kept.pop(who.uid, None):
+                del self._desired[who.uid]  # what it has now is no wish that could be entered by
+        _log.info("released %s/%s", who.namespace, who.name)
+
+    async def stop(self, limit: float) -> None:
+        """Leave every pod; exchanges under way have `limit` seconds to end."""
+        self._desired = {}
+        self._pending = {}
+        # a pod that is being entered now is left in the next round
+        while self._workloads or self._busy or self._former:
+            for uid, workload in self._workloads.items():
+                if uid in self._busy:
+                    workload.hurry(limit)
+                else:
+                    self._begin(uid, self._leave(workload, limit))
+            for workload in self._former:
+                workload.hurry(limit)
+            await asyncio.wait([*self._busy.values(), *self._former.values()])
+
+
+def _captured(workload: Workload, reason: str) -> PodStatus:
+    who = workload.pod.identity
+    return PodStatus(
+        who.uid,
+        who.namespace,
+        who.name,
+        who.service,
+        workload.state.value,
+        reason,
+        connections=workload.connections,
+        captured_seconds=round(workload.captured_seconds, 3),
+        inbound_port=workload.ports[0],
+        outbound_port=workload.ports[1],
+    )
+
+
+def _refused(pod: RefusedPod) -> PodStatus:
+    return PodStatus(pod.uid, pod.namespace, pod.name, "", "refused", pod.reason)

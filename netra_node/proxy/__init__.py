@@ -1,0 +1,1 @@
+"""Asyncio I/O of intercepted connections. Knows connections, not pods, namespaces or OpenTelemetry."""

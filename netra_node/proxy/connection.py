@@ -1,0 +1,445 @@
+"""One intercepted connection: the accepted side, the dialled side, and everything that passes between them.
+
+Belongs here: moving bytes, FIN, RST and flow control in both directions at once, the timer of a held head, closing.
+Does not belong here: what the bytes mean (`core.conversation`), how the upstream is opened (`opening`), which pod it is.
+
+Bytes of the server are written to the client before anybody reads them. Bytes of the client pass through the
+conversation, which may hold the beginning of a head. Nothing else is ever kept here but what waits for the dial.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from netra_node.core.addresses import OriginalDst
+from netra_node.core.conversation import Conversation, HttpRules
+from netra_node.core.ports import PortSet
+from netra_node.core.records import (
+    ConnectionRecord,
+    Direction,
+    Observer,
+    OpaqueReason,
+    Outcome,
+    ResetCause,
+)
+from netra_node.proxy.dial import Dialer
+from netra_node.proxy.faults import report, tell
+from netra_node.proxy.opening import Opening
+from netra_node.proxy.transports import cork, reset, send_fin
+
+now = time.monotonic_ns
+_NANOSECONDS: Final = 1e9
+
+#: Bytes kept for an upstream that is still being dialled before reading from the client stops.
+_EARLY_LIMIT: Final = 64 * 1024
+
+# why reading from the client is paused: any bit set stops it
+_PEER_FULL: Final = 1
+_UNANSWERED: Final = 2
+_DIALLING: Final = 4
+
+# which sides are gone: the connection ends with the second
+_CLIENT: Final = 1
+_SERVER: Final = 2
+_BOTH: Final = _CLIENT | _SERVER
+
+#: Where these are among the first bytes, the end of the connection may be announced in them. Looking costs 0.1 µs; what is
+#: missed, or seen wrongly, costs a packet or a system call.
+_CLOSE: Final = b"lose\r\n"
+_HEAD_LIKELY: Final = 1024
+#: Read at a time of what a server that reset left behind; the kernel's buffer for it bounds the whole.
+_LAST_WORDS: Final = 64 * 1024
+_PEEK: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What all connections of one direction of a pod have in common."""
+
+    direction: Direction
+    dialer: Dialer
+    rules: HttpRules
+    observer: Observer
+    #: None: every port is sniffed for HTTP.
+    http_ports: PortSet | None
+    #: Where we listen: a connection to it was not redirected, and dialling it would never end (netramesh B4).
+    listener: OriginalDst
+
+
+class Connection:
+    """Both sides of one intercepted connection."""
+
+    __slots__ = (
+        "_client_fin",
+        "_conversation",
+        "_down",
+        "_down_pause",
+        "_draining",
+        "_early",
+        "_gone",
+        "_hold_timer",
+        "_opaque",
+        "_open",
+        "_opening",
+        "_outcome",
+        "_route",
+        "_server_fin",
+        "_to_upstream",
+        "_up",
+        "record",
+    )
+
+    def __init__(
+        self,
+        route: Route,
+        opened: "set[Connection]",
+        down: asyncio.Transport,
+        record: ConnectionRecord,
+    ) -> None:
+        """Take over an accepted connection; `open` is called next. It is in `opened` until both sides are gone."""
+        self.record = record
+        self._open = opened
+        self._route = route
+        self._down = down
+        self._up: asyncio.Transport | None = None
+        self._opening = Opening(route.dialer)
+        self._conversation = Conversation(record, route.rules)
+        self._opaque = False
+        self._early = bytearray()
+        self._to_upstream: Callable[[bytes], None] = self._early.extend
+        self._hold_timer: asyncio.TimerHandle | None = None
+        self._client_fin = False
+        self._server_fin = False
+        self._draining = False
+        #: What ended it, as soon as that is known; it is over when both sides are gone.
+        self._outcome: Outcome | None = None
+        self._gone = _SERVER
+        self._down_pause = 0
+
+    # ---- opening
+
+    def open(self) -> None:
+        """Dial the original destination at once."""
+        route, record = self._route, self.record
+        self._open.add(self)
+        tell(route.observer.connection_opened, record)
+        if route.http_ports is not None and record.destination.port not in route.http_ports:
+            self._conversation.turn_opaque(OpaqueReason.PORT, record.start)
+            self._settle()
+        self._opening.begin(record.client, record.destination, self)
+
+    def upstream_protocol(self) -> asyncio.Protocol:
+        """See `opening.Owner`."""
+        return _Upstream(self)
+
+    def upstream_made(self, up: asyncio.Transport) -> None:
+        """Send what the client said meanwhile, and let both sides flow."""
+        if self._outcome is not None or self._gone & _CLIENT:
+            reset(up)
+            return
+        self._up = up
+        self._gone &= ~_SERVER
+        self._to_upstream = up.write
+        if self._early:
+            up.write(bytes(self._early))
+            self._early.clear()
+        self._resume_down(_DIALLING)
+        self._pass_client_fin()
+        self._close_if_done()
+
+    def dial_failed(self, error: Exception) -> None:
+        """Pass the refusal on: the client's connect has succeeded already, so all that is left is a reset."""
+        if not isinstance(error, OSError):
+            report("dialling", error)
+        timed_out = isinstance(error, OSError) and error.errno == errno.ETIMEDOUT
+        self._fail(Outcome.UPSTREAM_TIMEOUT if timed_out else Outcome.UPSTREAM_REFUSED)
+        reset(self._down)
+
+    # ---- bytes
+
+    def client_data(self, data: bytes) -> None:
+        """Move bytes of the client."""
+        self.record.received += len(data)
+        if self._opaque:
+            self._to_upstream(data)
+        else:
+            conversation = self._conversation
+            out = conversation.client_data(data, now())
+            if out:
+                self._to_upstream(out)
+            if conversation.full:
+                self._pause_down(_UNANSWERED)
+            self._settle()
+        if self._up is None and len(self._early) > _EARLY_LIMIT:
+            self._pause_down(_DIALLING)
+
+    def server_data(self, data: bytes) -> None:
+        """Move bytes of the server; reading them comes after."""
+        if self._gone & _CLIENT:
+            return  # the loop may read before `upstream_made`, which ends what nobody waits for any more
+        self.record.sent += len(data)
+        last = (
+            self._opaque or self._conversation.closing or data.find(_CLOSE, 0, _HEAD_LIKELY) >= 0
+        ) and self._fin_has_come()
+        if last:
+            cork(self._down)
+        self._down.write(data)
+        if not self._opaque:
+            self._read_answer(data)
+        if last:
+            self.server_eof()
+
+    def _read_answer(self, data: bytes) -> None:
+        conversation = self._conversation
+        out = conversation.server_data(data, now())
+        if out:
+            self._to_upstream(out)
+        if self._down_pause & _UNANSWERED and not conversation.full:
+            self._answered_enough()
+        if conversation.ended or self.record.opaque is not None:
+            self._settle()
+
+    def _fin_has_come(self) -> bool:
+        """Tell whether the server's FIN is right behind the bytes just read: then both go on in one packet.
+
+        Else the client sees the bytes first, closes first, and TIME_WAIT is its burden instead of the server's
+        (`integration.md` §2). Costs 1 µs.
+        """
+        try:
+            return not self._opening.sock.recv(1, _PEEK)
+        except OSError:
+            return False
+
+    def _answered_enough(self) -> None:
+        self._resume_down(_UNANSWERED)
+        self._pass_client_fin()
+
+    def _settle(self) -> None:
+        """Carry out what the conversation decided meanwhile: reports, the hold timer, the end of reading."""
+        conversation = self._conversation
+        if conversation.ended:
+            self._report()
+        if self.record.opaque is not None and not self._opaque:
+            self._became_opaque()
+        if conversation.hold_deadline and self._hold_timer is None:
+            self._arm(conversation.hold_deadline)
+        if self._draining and conversation.idle and not self._opaque:
+            self._fail(Outcome.DRAINED)
+            self._close()
+
+    def _report(self) -> None:
+        ended, self._conversation.ended = self._conversation.ended, []
+        for exchange in ended:
+            tell(self._route.observer.exchange_ended, self.record, exchange)
+
+    def _became_opaque(self) -> None:
+        self._opaque = True
+        if self._conversation.failure is not None:
+            report("reading a connection", self._conversation.failure)
+        self._answered_enough()
+        tell(self._route.observer.turned_opaque, self.record)
+
+    # ---- a held head
+
+    def _arm(self, deadline: int) -> None:
+        delay = max(0, deadline - now()) / _NANOSECONDS
+        self._hold_timer = asyncio.get_running_loop().call_later(delay, self._hold_is_over)
+
+    def _hold_is_over(self) -> None:
+        self._hold_timer = None
+        deadline = self._conversation.hold_deadline
+        if not deadline:
+            return
+        if deadline > now():
+            self._arm(deadline)
+        else:
+            self._to_upstream(self._conversation.release())
+
+    # ---- FIN and RST
+
+    def client_eof(self) -> None:
+        """Pass the client's FIN on; the other direction flows on until its own end."""
+        if self._client_fin:
+            return
+        self._client_fin = True
+        out = self._conversation.client_eof()
+        if out:
+            self._to_upstream(out)
+        if not self._close_if_done():
+            self._pass_client_fin()
+
+    def _pass_client_fin(self) -> None:
+        """Send the client's FIN to the server as soon as everything before it is sent."""
+        if self._client_fin and self._up is not None and not self._conversation.full:
+            send_fin(self._up)
+
+    def server_eof(self) -> None:
+        """Pass the server's FIN on."""
+        if self._server_fin:
+            return  # it was taken along with the last bytes
+        self._server_fin = True
+        out = self._conversation.server_eof(now())
+        if out:
+            self._to_upstream(out)
+        if self._down_pause & _UNANSWERED and not self._conversation.full:
+            self._answered_enough()
+        self._settle()
+        if not self._close_if_done():
+            send_fin(self._down)
+
+    def _close_if_done(self) -> bool:
+        """Close both sides after both FINs, which passes on the second one for less than a shutdown of its own."""
+        done = self._client_fin and self._server_fin
+        if done:
+            self._close()
+        return done
+
+    def _close(self) -> None:
+        """Close both sides; what was written before still leaves, then FIN."""
+        self._down.close()
+        if self._up is not None:
+            self._up.close()
+
+    def client_lost(self, error: Exception | None) -> None:
+        """Take note that the accepted side is gone; a reset is passed on."""
+        self._gone |= _CLIENT
+        if error is not None:
+            self._fail(Outcome.CLIENT_CLOSED if self._client_fin else Outcome.CLIENT_RESET)
+        self._end_with(self._up, error)
+
+    def upstream_lost(self, error: Exception | None) -> None:
+        """Take note that the dialled side is gone; a reset is passed on."""
+        if error is not None:
+            self._take_last_words(error)
+        self._gone |= _SERVER
+        if error is not None:
+            self._fail(Outcome.UPSTREAM_RESET)
+        self._end_with(self._down, error)
+
+    def _take_last_words(self, error: Exception) -> None:
+        """Pass on what the server said before its reset, where writing to it met the reset before reading did.
+
+        So it goes with an answer that does not wait for the request's end, as 413: the server closes, the client still
+        sends. The loop reads no more, but closes the socket only after this.
+        """
+        with contextlib.suppress(OSError):
+            while data := self._opening.sock.recv(_LAST_WORDS, socket.MSG_DONTWAIT):
+                self.server_data(data)
+        if isinstance(error, BrokenPipeError):  # so Linux calls a reset that comes after a FIN
+            self.server_eof()
+
+    def _end_with(self, other: asyncio.Transport | None, error: Exception | None) -> None:
+        """End as one side did: the same way on the other, at once unless that is sending its last bytes already."""
+        if self._gone == _BOTH:
+            self._end()
+        elif other is not None and not other.is_closing():
+            if error is not None:
+                reset(other)
+            else:
+                other.close()
+
+    def _fail(self, outcome: Outcome) -> None:
+        """Settle why the connection ends, once; its open exchanges end now and for the same reason."""
+        if self._outcome is None:
+            self._outcome = outcome
+            self._end_exchanges(outcome)
+
+    def _end_exchanges(self, outcome: Outcome) -> None:
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
+        try:
+            self._conversation.end(outcome, now())
+        except Exception as error:  # noqa: BLE001 - the connection ends all the same
+            report("ending exchanges", error)
+        self._report()
+
+    def _end(self) -> None:
+        """Close the books: both sides are gone."""
+        if self.record.outcome is not None:
+            return
+        # a request that came after the server's FIN was never answered, though both sides ended in peace
+        self._end_exchanges(self._outcome or Outcome.UPSTREAM_CLOSED)
+        self.record.outcome = self._outcome or Outcome.OK
+        self.record.end = now()
+        self._opening.close()
+        self._open.discard(self)
+        tell(self._route.observer.connection_ended, self.record)
+
+    # ---- drain
+
+    def drain(self) -> None:
+        """Close as soon as no exchange is under way; at once when none is."""
+        self._draining = True
+        self._settle()
+
+    def cut(self) -> None:
+        """Reset both sides: the drain limit has passed."""
+        if self._outcome in (None, Outcome.DRAINED):
+            self._fail(Outcome.DRAINED)
+            tell(self._route.observer.connection_reset, ResetCause.DRAIN)
+        reset(self._down)
+        if self._up is not None:
+            reset(self._up)
+
+    # ---- flow control: what one side cannot take, the other is not asked for
+
+    def upstream_full(self) -> None:
+        """Stop reading from the client."""
+        self._pause_down(_PEER_FULL)
+
+    def upstream_drained(self) -> None:
+        """Go on reading from the client."""
+        self._resume_down(_PEER_FULL)
+
+    def client_full(self) -> None:
+        """Stop reading from the server."""
+        if self._up is not None:
+            self._up.pause_reading()
+
+    def client_drained(self) -> None:
+        """Go on reading from the server."""
+        # after its FIN the loop would read, and report, the FIN again
+        if self._up is not None and not self._server_fin:
+            self._up.resume_reading()
+
+    def _pause_down(self, why: int) -> None:
+        if not self._down_pause:
+            self._down.pause_reading()
+        self._down_pause |= why
+
+    def _resume_down(self, why: int) -> None:
+        if self._down_pause & why:
+            self._down_pause &= ~why
+            if not self._down_pause and not self._client_fin:
+                self._down.resume_reading()
+
+
+class _Upstream(asyncio.Protocol):
+    """The dialled side, as the loop sees it. `Opening` says when it is made."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.server_data(data)
+
+    def eof_received(self) -> bool:
+        self._connection.server_eof()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.upstream_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._connection.upstream_full()
+
+    def resume_writing(self) -> None:
+        self._connection.upstream_drained()

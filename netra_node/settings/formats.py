@@ -1,0 +1,250 @@
+"""Text of one variable → value. Pure functions; each raises ValueError saying what is wrong with the text.
+
+Belongs here: formats. Does not belong here: which variable has which (`variables`), what two of them mean together (`model`).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NoReturn, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from netra_node.core import ports
+from netra_node.core import ratio as core_ratio
+
+T = TypeVar("T")
+
+HIGHEST_PORT = 65535
+#: A header or resource value longer than this is a mistake, not a value.
+MAX_VALUE = 4096
+
+_TRUE = frozenset({"1", "t", "true"})
+_FALSE = frozenset({"0", "f", "false"})
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+#: A field name is a token (RFC 9110 §5.6.2).
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+#: A field value without the controls that would end it (RFC 9110 §5.5).
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+#: Fields that steer the message or the connection, or that carry the trace: never ours to set by a setting.
+_RESERVED_FIELDS = frozenset(
+    {
+        "baggage",
+        "b3",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "traceparent",
+        "tracestate",
+        "transfer-encoding",
+        "uber-trace-id",
+        "upgrade",
+    }
+)
+#: Kubernetes' qualified name: an optional DNS prefix, a slash, a name of at most 63 characters.
+_LABEL_KEY = re.compile(
+    r"(?:(?=.{1,253}/)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+)
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to post to. `target` is path and query as they go into the request line."""
+
+    tls: bool
+    host: str
+    port: int
+    target: str
+
+    def __str__(self) -> str:
+        """Return the URL without its query, which may hold a token."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' * self.tls}://{host}:{self.port}{self.target.partition('?')[0]}"
+
+
+def _refuse(why: str) -> NoReturn:
+    raise ValueError(why)
+
+
+def boolean(text: str) -> bool:
+    """Read what Go's ParseBool takes, in any case."""
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    _refuse("neither true nor false")
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Make a reader of decimal integers `low`..`high`."""
+
+    def read(text: str) -> int:
+        if not _INTEGER.fullmatch(text):
+            _refuse("not a decimal integer")
+        if not low <= int(text) <= high:
+            _refuse("out of range")
+        return int(text)
+
+    return read
+
+
+def ratio(text: str) -> float:
+    """Read a number 0..1."""
+    return core_ratio.parse(text)
+
+
+def choice(*values: str) -> Callable[[str], str]:
+    """Make a reader of one of `values`, in any case."""
+
+    def read(text: str) -> str:
+        if text.lower() not in values:
+            _refuse("not one of them")
+        return text.lower()
+
+    return read
+
+
+def items(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Make a reader of comma-separated items, blanks around them ignored, doubles kept once."""
+
+    def read_all(text: str) -> tuple[T, ...]:
+        return tuple(dict.fromkeys(read(item.strip()) for item in text.split(",")))
+
+    return read_all
+
+
+def port_set(text: str) -> ports.PortSet:
+    """Read `80,8000-8010`."""
+    return ports.parse(text)
+
+
+def port_set_or_all(text: str) -> ports.PortSet:
+    """Read `*` or `80,8000-8010`."""
+    return ports.parse_or_all(text)
+
+
+def ip(text: str) -> str:
+    """Read one IPv4 or IPv6 address; return its usual spelling."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        _refuse("not an IP address")
+
+
+def text(value: str) -> str:
+    """Take any text that is free of controls."""
+    if len(value) > MAX_VALUE or not value.isprintable():
+        _refuse("holds control characters or is too long")
+    return value
+
+
+def path_item(value: str) -> str:
+    """Read one path of a list; a list cannot hold an empty one."""
+    if not value:
+        _refuse("holds an empty item")
+    return text(value)
+
+
+def header_name(name: str) -> str:
+    """Read the name of a header that we may add; its case is kept."""
+    if not _TOKEN.fullmatch(name):
+        _refuse("not a header name (RFC 9110 token)")
+    if name.lower() in _RESERVED_FIELDS or name.lower().startswith("x-b3-"):
+        _refuse("a header that steers the message or carries the trace")
+    return name
+
+
+def header_value(value: str) -> str:
+    """Read the value of a header that we may add."""
+    if len(value) > MAX_VALUE or not _FIELD_VALUE.fullmatch(value):
+        _refuse("cannot be a header value (RFC 9110 §5.5)")
+    return value.strip()
+
+
+def label_key(key: str) -> str:
+    """Read the key of a Kubernetes label."""
+    if not _LABEL_KEY.fullmatch(key):
+        _refuse(f"{key[:80]!r} is not a label key")
+    return key
+
+
+def label(pair: str) -> tuple[str, str]:
+    """Read `key=value`."""
+    key, equals, value = pair.partition("=")
+    if not equals or not _LABEL_VALUE.fullmatch(value.strip()):
+        _refuse("not key=value")
+    return label_key(key.strip()), value.strip()
+
+
+def pairs(value: str) -> tuple[tuple[str, str], ...]:
+    """Read `key=value,key2=value2`, percent-decoded (W3C Baggage, as OpenTelemetry's environment variables use it).
+
+    Never repeats the text in a complaint: it may be a secret. An empty item is nothing; of equal keys the last holds.
+    """
+    found: dict[str, str] = {}
+    for number, item in enumerate(value.split(","), 1):
+        key, equals, raw = item.partition("=")
+        if not item.strip():
+            continue
+        if not equals or not key.strip():
+            _refuse(f"item {number} is not key=value")
+        found[unquote(key.strip())] = text(unquote(raw.strip()))
+    return tuple(found.items())
+
+
+def exporter_headers(value: str) -> tuple[tuple[str, str], ...]:
+    """Read `pairs` that are to be request headers of the exporter; names in lower case."""
+    headers = {name.lower(): content for name, content in pairs(value)}
+    for number, (name, content) in enumerate(headers.items(), 1):
+        if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(content):
+            _refuse(f"header {number} cannot be sent (RFC 9110 §5)")
+        if name in _RESERVED_FIELDS:
+            _refuse(f"header {number} is one the exporter sets itself")
+    return tuple(headers.items())
+
+
+def endpoint(url: str) -> Endpoint:
+    """Read an absolute `http` or `https` URL, used as it is; without a path, `/`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        _refuse("not a URL")
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        _refuse("not an http:// or https:// URL")
+    if "@" in parts.netloc:
+        _refuse("holds a user or password: set OTEL_EXPORTER_OTLP_HEADERS instead")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        _refuse("holds characters that a URL cannot hold")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Endpoint(
+        parts.scheme == "https", parts.hostname, port or _DEFAULT_PORTS[parts.scheme], target
+    )
+
+
+def base_endpoint(url: str) -> Endpoint:
+    """Read a URL below which the signals lie: `v1/traces` is appended to its path (OTLP exporter specification)."""
+    base = endpoint(url)
+    path, question, query = base.target.partition("?")
+    return Endpoint(
+        base.tls, base.host, base.port, f"{path.rstrip('/')}/v1/traces{question}{query}"
+    )
+
+
+def file_url(url: str) -> Path:
+    """Read `file:///PATH`."""
+    if url == "kubelet":
+        _refuse("not available in this version")
+    path = unquote(url.removeprefix("file://"))
+    if not url.startswith("file:///") or path == "/" or not path.isprintable():
+        _refuse("not file:///PATH")
+    return Path(path)

@@ -1,0 +1,292 @@
+"""The settings as the parts that the app hands out. Belongs here: what variables mean together, and who gets what.
+
+Does not belong here: formats (`formats`), names and defaults (`variables`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TypeVar
+
+from netra_node.core.desired import InboundMode, PodOptions
+from netra_node.discovery.service_name import ServiceTemplate
+from netra_node.settings import variables as v
+from netra_node.settings.environment import Environment, Problem
+from netra_node.settings.formats import Endpoint
+from netra_node.settings.variables import Variable
+from netra_node.telemetry.paths import Template
+
+T = TypeVar("T")
+
+#: OpenTelemetry's way of naming one service; here every pod is one.
+_SERVICE_NAME = "service.name"
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; `problems` are all of them, the message has one per line."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Keep the list."""
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class PodSettings:
+    """Which pods, and what they are called."""
+
+    source: Path
+    opt_in: tuple[str, str]
+    service_labels: tuple[str, ...]
+    service_template: ServiceTemplate | None
+    node_name: str
+    own_uid: str
+    #: Attributes of every pod's resource, weaker than what discovery finds.
+    resource: tuple[tuple[str, str], ...]
+    #: How pods are captured that say nothing about it.
+    options: PodOptions
+
+
+@dataclass(frozen=True, slots=True)
+class PortSettings:
+    """Where we listen: two ports inside each pod, two on the node (0 = any free one)."""
+
+    outbound: int
+    inbound: int
+    prometheus: int
+    pprof: int
+    pprof_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """What traces are made of. No propagators: trace headers pass untouched."""
+
+    propagators: tuple[str, ...]
+    sampler: str
+    sampler_ratio: float
+    request_id_header: str
+    x_source_header: str
+    #: None: the pod's service name.
+    x_source_value: str | None
+    x_source_force: bool
+    ignored_paths: frozenset[str]
+    #: None: never.
+    context_expiration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpanSettings:
+    """How spans look."""
+
+    schema: str
+    path_collapse: bool
+    path_templates: tuple[Template, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """Where spans are sent as OTLP over HTTP, and how patiently."""
+
+    endpoint: Endpoint
+    #: May hold secrets, so they are not part of what is printed.
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    timeout_ms: int
+    gzip: bool
+    schedule_delay_ms: int
+    max_queue: int
+    max_batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the operator decided. Read by `cli` and `app`, which hand each component its part."""
+
+    pods: PodSettings
+    ports: PortSettings
+    tracing: TracingSettings
+    spans: SpanSettings
+    #: None: spans stay in memory.
+    export: ExportSettings | None
+    heartbeat_ms: int
+    watchdog_ms: int
+    drain_ms: int
+    log_level: int
+    #: `text` or `json`.
+    log_format: str
+    #: What is odd and not wrong, in words for the log.
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def from_env(cls, mapping: Mapping[str, str]) -> "Settings":
+        """Read `mapping`, usually `os.environ`. Raises SettingsError with every problem there is."""
+        env = Environment(mapping)
+        settings = cls(
+            pods=_pods(env),
+            ports=_ports(env),
+            tracing=_tracing(env),
+            spans=_spans(env),
+            export=_export(env),
+            heartbeat_ms=env.value(v.HEARTBEAT),
+            watchdog_ms=env.value(v.WATCHDOG),
+            drain_ms=env.value(v.DRAIN),
+            log_level=env.value(v.LOGGER_LEVEL),
+            log_format=env.value(v.LOGGER_FORMAT),
+            warnings=(),
+        )
+        env.warn_of_unknown(v.VARIABLES)
+        if env.problems:
+            raise SettingsError(tuple(env.problems))
+        return replace(settings, warnings=tuple(env.warnings))
+
+
+def _pods(env: Environment) -> PodSettings:
+    source = env.optional(v.POD_SOURCE)
+    if not env.is_set(v.POD_SOURCE):
+        env.complain(v.POD_SOURCE.name, f" is not set; it takes {v.POD_SOURCE.format.takes}")
+    template = env.optional(v.SERVICE_NAME)
+    if template is not None and template.is_constant:
+        env.warnings.append(f"{v.SERVICE_NAME.name} has no {{field}}: all pods are one service")
+    return PodSettings(
+        # A placeholder never leaves: without a source there is a problem.
+        source=source or Path(),
+        opt_in=env.value(v.OPT_IN_LABEL),
+        service_labels=env.value(v.SERVICE_NAME_LABELS),
+        service_template=template,
+        node_name=env.optional(v.NODE_NAME) or "",
+        own_uid=env.optional(v.POD_UID) or "",
+        resource=_resource(env),
+        options=_options(env),
+    )
+
+
+def _options(env: Environment) -> PodOptions:
+    return PodOptions(
+        http_ports=env.optional(v.HTTP_PORTS),
+        inbound_ports=env.value(v.INBOUND_PORTS),
+        outbound_ports=env.value(v.OUTBOUND_PORTS),
+        inbound_probability=env.value(v.INBOUND_PROBABILITY),
+        outbound_probability=env.value(v.OUTBOUND_PROBABILITY),
+        inbound_mode=InboundMode(env.value(v.INBOUND_MODE)),
+        exempt_user=env.optional(v.EXEMPT_USER),
+        exempt_group=env.optional(v.EXEMPT_GROUP),
+    )
+
+
+def _resource(env: Environment) -> tuple[tuple[str, str], ...]:
+    attributes = env.optional(v.OTEL_RESOURCE_ATTRIBUTES) or ()
+    if _SERVICE_NAME in dict(attributes):
+        env.warnings.append(
+            f"{_SERVICE_NAME} in {v.OTEL_RESOURCE_ATTRIBUTES.name} is ignored: every pod has its own; "
+            f"{v.SERVICE_NAME.name} is the template for all"
+        )
+    return tuple(pair for pair in attributes if pair[0] != _SERVICE_NAME)
+
+
+def _ports(env: Environment) -> PortSettings:
+    ports = PortSettings(
+        outbound=env.value(v.PORT),
+        inbound=env.value(v.INBOUND_PORT),
+        prometheus=env.value(v.PROMETHEUS_PORT),
+        pprof=env.value(v.PPROF_PORT),
+        pprof_address=env.value(v.PPROF_ADDRESS),
+    )
+    if ports.outbound == ports.inbound:
+        _complain_of_sharing(env, v.PORT, v.INBOUND_PORT, ports.inbound)
+    if ports.prometheus == ports.pprof != 0:
+        _complain_of_sharing(env, v.PROMETHEUS_PORT, v.PPROF_PORT, ports.pprof)
+    if not ip_address(ports.pprof_address).is_loopback:
+        env.warnings.append(
+            f"{v.PPROF_ADDRESS.name}={ports.pprof_address} shows status and traces to the network"
+        )
+    return ports
+
+
+def _complain_of_sharing(env: Environment, a: Variable[int], b: Variable[int], port: int) -> None:
+    env.complain(f"{a.name} and {b.name}", f" are both {port}; they take two different ports")
+
+
+def _tracing(env: Environment) -> TracingSettings:
+    expiration = env.value(v.CONTEXT_EXPIRATION)
+    ignored = env.optional(v.IGNORED_PATHS)
+    disabled = env.value(v.OTEL_SDK_DISABLED)
+    sampler = env.value(v.OTEL_TRACES_SAMPLER)
+    tracing = TracingSettings(
+        propagators=() if disabled else _propagators(env),
+        sampler="always_off" if disabled else sampler,
+        sampler_ratio=env.value(v.OTEL_TRACES_SAMPLER_ARG),
+        request_id_header=env.value(v.REQUEST_ID_HEADER),
+        x_source_header=env.value(v.X_SOURCE_HEADER),
+        x_source_value=env.optional(v.X_SOURCE_VALUE),
+        x_source_force=env.value(v.X_SOURCE_FORCE),
+        ignored_paths=frozenset(ignored or ()),
+        context_expiration_ms=expiration if expiration > 0 else None,
+    )
+    if tracing.request_id_header.lower() == tracing.x_source_header.lower():
+        names = f"{v.REQUEST_ID_HEADER.name} and {v.X_SOURCE_HEADER.name}"
+        env.complain(names, f" are both {tracing.x_source_header!r}; they take two different names")
+    if env.is_set(v.OTEL_TRACES_SAMPLER_ARG) and not sampler.endswith("traceidratio"):
+        env.warnings.append(f"{v.OTEL_TRACES_SAMPLER_ARG.name} means nothing to {sampler}")
+    return tracing
+
+
+def _propagators(env: Environment) -> tuple[str, ...]:
+    names = env.value(v.OTEL_PROPAGATORS)
+    _check_none_is_alone(env, v.OTEL_PROPAGATORS, names)
+    return tuple(name for name in names if name in v.PROPAGATORS)
+
+
+def _check_none_is_alone(
+    env: Environment, variable: Variable[tuple[str, ...]], names: tuple[str, ...]
+) -> None:
+    if "none" in names and len(names) > 1:
+        env.complain(variable.name, f"={','.join(names)!r} says none and more; it takes none alone")
+
+
+def _spans(env: Environment) -> SpanSettings:
+    return SpanSettings(
+        schema=env.value(v.SPAN_SCHEMA),
+        path_collapse=env.value(v.PATH_COLLAPSE),
+        path_templates=env.optional(v.PATH_TEMPLATES) or (),
+    )
+
+
+def _export(env: Environment) -> ExportSettings | None:
+    """Read all of it, so that a problem is told also where nothing is exported."""
+    for variable in (v.OTLP_PROTOCOL, v.OTLP_TRACES_PROTOCOL):
+        env.optional(variable)
+    base = env.value(v.OTLP_ENDPOINT)
+    export = ExportSettings(
+        endpoint=env.optional(v.OTLP_TRACES_ENDPOINT) or base,
+        headers=_either(env, v.OTLP_TRACES_HEADERS, v.OTLP_HEADERS) or (),
+        timeout_ms=_either(env, v.OTLP_TRACES_TIMEOUT, v.OTLP_TIMEOUT) or env.value(v.OTLP_TIMEOUT),
+        gzip=_either(env, v.OTLP_TRACES_COMPRESSION, v.OTLP_COMPRESSION) == "gzip",
+        schedule_delay_ms=env.value(v.BSP_SCHEDULE_DELAY),
+        max_queue=env.value(v.BSP_MAX_QUEUE_SIZE),
+        max_batch=env.value(v.BSP_MAX_EXPORT_BATCH_SIZE),
+    )
+    if export.max_batch > export.max_queue:
+        names = f"{v.BSP_MAX_EXPORT_BATCH_SIZE.name} and {v.BSP_MAX_QUEUE_SIZE.name}"
+        env.complain(
+            names, f" are {export.max_batch} and {export.max_queue}; a batch fits the queue"
+        )
+    return export if _is_exporting(env) else None
+
+
+def _either(env: Environment, special: Variable[T], general: Variable[T]) -> T | None:
+    """Return the value of the variable for traces, else that for all signals; both are checked."""
+    values = (env.optional(special), env.optional(general))
+    return next((value for value in values if value is not None), None)
+
+
+def _is_exporting(env: Environment) -> bool:
+    """What is set decides (`design.md` §5): the list of exporters, else an endpoint."""
+    exporters = env.optional(v.OTEL_TRACES_EXPORTER)
+    if exporters is not None:
+        _check_none_is_alone(env, v.OTEL_TRACES_EXPORTER, exporters)
+    if env.value(v.OTEL_SDK_DISABLED):
+        return False
+    if exporters is not None:
+        return "otlp" in exporters
+    return env.is_set(v.OTLP_ENDPOINT) or env.is_set(v.OTLP_TRACES_ENDPOINT)

@@ -1,0 +1,505 @@
+"""Every environment variable there is, as one table: documentation is generated from it, and nothing else is read.
+
+Belongs here: name, default, format, meaning, origin. Does not belong here: how text is read (`formats`), what values
+mean together (`model`).
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from netra_node.core import ratio
+from netra_node.core.desired import InboundMode
+from netra_node.core.ports import FORMAT as PORT_LIST
+from netra_node.core.ports import FORMAT_OR_ALL as PORT_LIST_OR_ALL
+from netra_node.discovery.service_name import FIELDS, parse_template
+from netra_node.settings import formats
+from netra_node.telemetry.paths import parse_templates
+
+T = TypeVar("T")
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+}
+#: Propagators that read and write headers of ours; `baggage` needs nobody, as headers pass through.
+PROPAGATORS = ("tracecontext", "jaeger")
+SAMPLERS = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+_MINUTE = 60_000
+#: Go's int, which netramesh read; no year is further away.
+_ANY = 10**17
+
+
+class Origin(Enum):
+    """Whose name it is: who knows the origin knows the variable."""
+
+    NETRAMESH = "netramesh"
+    NEW = "new"
+    OPENTELEMETRY = "OpenTelemetry"
+    JAEGER = "Jaeger"
+    KUBERNETES = "Kubernetes"
+
+
+@dataclass(frozen=True, slots=True)
+class Format(Generic[T]):
+    """How text becomes a value. `takes` completes the sentence "it takes"; `read` raises ValueError."""
+
+    read: Callable[[str], T]
+    takes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variable(Generic[T]):
+    """One variable. `default` is text in its own format; empty: there is no value."""
+
+    name: str
+    format: Format[T]
+    default: str
+    meaning: str
+    origin: Origin
+    alias: str | None = None
+    #: Its value is never shown.
+    secret: bool = False
+
+
+def _milliseconds(low: int, high: int) -> Format[int]:
+    return Format(formats.integer(low, high), f"milliseconds, {low}..{high}")
+
+
+def _count(low: int, high: int) -> Format[int]:
+    return Format(formats.integer(low, high), f"a number, {low}..{high}")
+
+
+def _one_of(*values: str) -> Format[str]:
+    return Format(formats.choice(*values), " or ".join(values))
+
+
+def _some_of(*values: str) -> Format[tuple[str, ...]]:
+    return Format(formats.items(formats.choice(*values)), f"a list of {', '.join(values)}")
+
+
+def _level(text: str) -> int:
+    return LEVELS[formats.choice(*LEVELS)(text)]
+
+
+_BOOLEAN = Format(formats.boolean, "true or false")
+_POD_PORT = Format(formats.integer(1, formats.HIGHEST_PORT), "a port, 1..65535")
+_NODE_PORT = Format(formats.integer(0, formats.HIGHEST_PORT), "a port, 0..65535; 0 = any free one")
+_HEADER_NAME = Format(formats.header_name, "a header name that is not used by HTTP or for traces")
+_PAIRS = Format(formats.pairs, "key=value,key2=value2, percent-encoded")
+_HEADERS = Format(formats.exporter_headers, "header=value,header2=value2, percent-encoded")
+_URL = "an http:// or https:// URL"
+_TIMEOUT = _milliseconds(1, 10 * _MINUTE)
+_PROTOCOL = _one_of("http/protobuf")
+_CAPTURED_PORTS = Format(formats.port_set_or_all, PORT_LIST_OR_ALL)
+_PROBABILITY = Format(formats.ratio, ratio.FORMAT)
+_USER_ID = Format(formats.integer(0, 2**32 - 2), "a number, 0..4294967294, not a name")
+_COMPRESSION = _one_of("none", "gzip")
+
+# Pods and their names
+
+POD_SOURCE = Variable(
+    "NETRA_POD_SOURCE",
+    Format(formats.file_url, "file:///PATH"),
+    "",
+    "Where pods come from: a file with a PodList or Pod manifests, JSON or YAML, read again on change. Required.",
+    Origin.NEW,
+)
+OPT_IN_LABEL = Variable(
+    "NETRA_OPT_IN_LABEL",
+    Format(formats.label, "key=value"),
+    "netra.io/enabled=true",
+    "The label a pod must carry to be captured.",
+    Origin.NEW,
+)
+SERVICE_NAME = Variable(
+    "JAEGER_SERVICE_NAME",
+    Format(parse_template, "a name with fields " + " ".join(f"{{{field}}}" for field in FIELDS)),
+    "",
+    "A template for the service name of every pod, also set by --service-name.",
+    Origin.JAEGER,
+)
+SERVICE_NAME_LABELS = Variable(
+    "NETRA_SERVICE_NAME_LABELS",
+    Format(formats.items(formats.label_key), "label keys, comma-separated"),
+    "app.kubernetes.io/name,app",
+    "Labels that name a pod's service, the first that is there.",
+    Origin.NEW,
+)
+NODE_NAME = Variable(
+    "NODE_NAME",
+    Format(formats.text, "a name"),
+    "",
+    "This node, for `k8s.node.name` where the pod does not say it.",
+    Origin.KUBERNETES,
+)
+POD_UID = Variable(
+    "POD_UID",
+    Format(formats.text, "a uid"),
+    "",
+    "The daemon's own pod, which is never captured.",
+    Origin.KUBERNETES,
+)
+
+# Ports and times
+
+PORT = Variable(
+    "NETRA_PORT",
+    _POD_PORT,
+    "14956",
+    "The listener for outbound connections, on loopback inside each pod.",
+    Origin.NETRAMESH,
+    alias="NETRA_SIDECAR_PORT",
+)
+INBOUND_PORT = Variable(
+    "NETRA_INBOUND_PORT",
+    _POD_PORT,
+    "14955",
+    "The listener for inbound connections, on loopback inside each pod.",
+    Origin.NEW,
+)
+PROMETHEUS_PORT = Variable(
+    "NETRA_PROMETHEUS_PORT",
+    _NODE_PORT,
+    "14958",
+    "Metrics, /healthz and /readyz, on all addresses of the node.",
+    Origin.NETRAMESH,
+)
+PPROF_PORT = Variable(
+    "NETRA_PPROF_PORT",
+    _NODE_PORT,
+    "14957",
+    "Status, traces and debugging; the command line asks here.",
+    Origin.NETRAMESH,
+)
+PPROF_ADDRESS = Variable(
+    "NETRA_PPROF_ADDRESS",
+    Format(formats.ip, "an IP address"),
+    "127.0.0.1",
+    "Where NETRA_PPROF_PORT listens; anything but loopback shows traces to the network.",
+    Origin.NEW,
+)
+HEARTBEAT = Variable(
+    "NETRA_HEARTBEAT_MILLISECONDS",
+    _milliseconds(100, _MINUTE),
+    "1000",
+    "How long connections are captured after the daemon's loop stood still.",
+    Origin.NEW,
+)
+WATCHDOG = Variable(
+    "NETRA_WATCHDOG_MILLISECONDS",
+    _milliseconds(1000, 10 * _MINUTE),
+    "10000",
+    "How long the daemon's loop may stand still; 14 seconds after that the kernel ends the process.",
+    Origin.NEW,
+)
+DRAIN = Variable(
+    "NETRA_DRAIN_MILLISECONDS",
+    _milliseconds(0, 60 * _MINUTE),
+    "20000",
+    "How long open exchanges may go on when the daemon stops or a pod is no longer captured.",
+    Origin.NEW,
+)
+
+# What is captured
+
+INBOUND_PORTS = Variable(
+    "INBOUND_INTERCEPT_PORTS",
+    _CAPTURED_PORTS,
+    "*",
+    "Ports of the pods to which connections are captured; annotation netra.io/inbound-ports overrides it.",
+    Origin.NETRAMESH,
+)
+OUTBOUND_PORTS = Variable(
+    "OUTBOUND_INTERCEPT_PORTS",
+    _CAPTURED_PORTS,
+    "*",
+    "Destination ports to which the pods' connections are captured; netra.io/outbound-ports overrides it.",
+    Origin.NETRAMESH,
+)
+INBOUND_PROBABILITY = Variable(
+    "NETRA_INBOUND_PROBABILITY",
+    _PROBABILITY,
+    "1",
+    "The share of connections to the pods that is captured, drawn for each; netra.io/inbound-probability overrides it.",
+    Origin.NETRAMESH,
+)
+OUTBOUND_PROBABILITY = Variable(
+    "NETRA_OUTBOUND_PROBABILITY",
+    _PROBABILITY,
+    "1",
+    "The share of the pods' connections that is captured, drawn for each; netra.io/outbound-probability overrides it.",
+    Origin.NETRAMESH,
+)
+EXEMPT_USER = Variable(
+    "NETRA_SIDECAR_USER_ID",
+    _USER_ID,
+    "",
+    "Processes with this user id have their outbound connections left alone; unset: none, our own are known by a mark.",
+    Origin.NETRAMESH,
+)
+EXEMPT_GROUP = Variable(
+    "NETRA_SIDECAR_GROUP_ID",
+    _USER_ID,
+    "",
+    "The same for the group id; either suffices.",
+    Origin.NETRAMESH,
+)
+INBOUND_MODE = Variable(
+    "NETRA_INBOUND_MODE",
+    _one_of(*(mode.value for mode in InboundMode)),
+    "tproxy",
+    "How inbound connections are captured; redirect shows the application its own address too, by NAT, and needs a "
+    "writable /proc/sys; annotation netra.io/inbound-mode overrides it.",
+    Origin.NEW,
+)
+
+# HTTP
+
+HTTP_PORTS = Variable(
+    "NETRA_HTTP_PORTS",
+    Format(formats.port_set, PORT_LIST),
+    "",
+    "Destination ports that are read as HTTP; unset: every connection is looked at.",
+    Origin.NETRAMESH,
+)
+REQUEST_ID_HEADER = Variable(
+    "NETRA_HTTP_REQUEST_ID_HEADER_NAME",
+    _HEADER_NAME,
+    "X-Request-Id",
+    "The header that links a request with those it causes; added when absent.",
+    Origin.NETRAMESH,
+)
+X_SOURCE_HEADER = Variable(
+    "NETRA_HTTP_X_SOURCE_HEADER_NAME",
+    _HEADER_NAME,
+    "X-Source",
+    "The header that tells who calls; added to outbound requests when absent.",
+    Origin.NETRAMESH,
+)
+X_SOURCE_VALUE = Variable(
+    "NETRA_HTTP_X_SOURCE_VALUE",
+    Format(formats.header_value, "a header value"),
+    "",
+    "What that header says; unset: the pod's service name.",
+    Origin.NETRAMESH,
+)
+X_SOURCE_FORCE = Variable(
+    "NETRA_HTTP_X_SOURCE_FORCE",
+    _BOOLEAN,
+    "false",
+    "Overwrite that header when it is there, as netramesh 0.10 did.",
+    Origin.NEW,
+)
+IGNORED_PATHS = Variable(
+    "NETRA_HTTP_TRACING_IGNORED_PATHS",
+    Format(formats.items(formats.path_item), "paths, comma-separated"),
+    "",
+    "Decoded paths, without query, that get no span; compared exactly.",
+    Origin.NETRAMESH,
+)
+CONTEXT_EXPIRATION = Variable(
+    "NETRA_TRACING_CONTEXT_EXPIRATION_MILLISECONDS",
+    Format(formats.integer(-_ANY, _ANY), "milliseconds; 0 or less = never"),
+    "5000",
+    "How long a request id stays linked to its trace after its request was answered.",
+    Origin.NETRAMESH,
+)
+
+# Traces
+
+OTEL_PROPAGATORS = Variable(
+    "OTEL_PROPAGATORS",
+    _some_of(*PROPAGATORS, "baggage", "none"),
+    "tracecontext,jaeger",
+    "Trace headers: read in this order, all of them written.",
+    Origin.OPENTELEMETRY,
+)
+OTEL_TRACES_SAMPLER = Variable(
+    "OTEL_TRACES_SAMPLER",
+    _one_of(*SAMPLERS),
+    "parentbased_always_on",
+    "Which traces are recorded.",
+    Origin.OPENTELEMETRY,
+)
+OTEL_TRACES_SAMPLER_ARG = Variable(
+    "OTEL_TRACES_SAMPLER_ARG",
+    _PROBABILITY,
+    "1.0",
+    "The share of traces that a ...traceidratio sampler records.",
+    Origin.OPENTELEMETRY,
+)
+OTEL_SDK_DISABLED = Variable(
+    "OTEL_SDK_DISABLED",
+    _BOOLEAN,
+    "false",
+    "No spans, and trace headers pass untouched.",
+    Origin.OPENTELEMETRY,
+)
+OTEL_RESOURCE_ATTRIBUTES = Variable(
+    "OTEL_RESOURCE_ATTRIBUTES",
+    _PAIRS,
+    "",
+    "Attributes of every pod's resource, below those that discovery finds.",
+    Origin.OPENTELEMETRY,
+)
+SPAN_SCHEMA = Variable(
+    "NETRA_SPAN_SCHEMA",
+    _one_of("otel"),
+    "otel",
+    "Names and attributes of spans: OpenTelemetry's HTTP conventions.",
+    Origin.NEW,
+)
+PATH_COLLAPSE = Variable(
+    "NETRA_HTTP_PATH_COLLAPSE",
+    _BOOLEAN,
+    "true",
+    "Replace ids in span names by {id}.",
+    Origin.NEW,
+)
+PATH_TEMPLATES = Variable(
+    "NETRA_HTTP_PATH_TEMPLATES",
+    Format(parse_templates, "regexp=>replacement;..."),
+    "",
+    "How paths become span names, in this order.",
+    Origin.NEW,
+)
+
+# Export
+
+OTEL_TRACES_EXPORTER = Variable(
+    "OTEL_TRACES_EXPORTER",
+    _some_of("otlp", "none"),
+    "",
+    "Where spans go; unset: otlp if an endpoint is set, else none. The last traces can be looked at either way.",
+    Origin.OPENTELEMETRY,
+)
+OTLP_ENDPOINT = Variable(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    Format(formats.base_endpoint, _URL),
+    "http://localhost:4318",
+    "The collector; /v1/traces is appended.",
+    Origin.OPENTELEMETRY,
+)
+OTLP_TRACES_ENDPOINT = Variable(
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    Format(formats.endpoint, _URL),
+    "",
+    "The collector's address for traces, used as it is.",
+    Origin.OPENTELEMETRY,
+)
+OTLP_HEADERS = Variable(
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    _HEADERS,
+    "",
+    "Headers of every export request.",
+    Origin.OPENTELEMETRY,
+    secret=True,
+)
+OTLP_TRACES_HEADERS = Variable(
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    _HEADERS,
+    "",
+    "The same for traces; replaces them.",
+    Origin.OPENTELEMETRY,
+    secret=True,
+)
+OTLP_TIMEOUT = Variable(
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    _TIMEOUT,
+    "10000",
+    "How long one export request may take.",
+    Origin.OPENTELEMETRY,
+)
+OTLP_TRACES_TIMEOUT = Variable(
+    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+    _TIMEOUT,
+    "",
+    "The same for traces; wins.",
+    Origin.OPENTELEMETRY,
+)
+OTLP_PROTOCOL = Variable(
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    _PROTOCOL,
+    "http/protobuf",
+    "How spans travel.",
+    Origin.OPENTELEMETRY,
+)
+OTLP_TRACES_PROTOCOL = Variable(
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    _PROTOCOL,
+    "",
+    "The same for traces; wins.",
+    Origin.OPENTELEMETRY,
+)
+OTLP_COMPRESSION = Variable(
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    _COMPRESSION,
+    "none",
+    "Of the bodies of export requests.",
+    Origin.OPENTELEMETRY,
+)
+OTLP_TRACES_COMPRESSION = Variable(
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+    _COMPRESSION,
+    "",
+    "The same for traces; wins.",
+    Origin.OPENTELEMETRY,
+)
+BSP_SCHEDULE_DELAY = Variable(
+    "OTEL_BSP_SCHEDULE_DELAY",
+    _milliseconds(1, 10 * _MINUTE),
+    "1000",
+    "The longest a span waits before it is sent.",
+    Origin.OPENTELEMETRY,
+)
+BSP_MAX_QUEUE_SIZE = Variable(
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    _count(1, 100_000),
+    "8192",
+    "Spans that may wait; more are dropped and counted.",
+    Origin.OPENTELEMETRY,
+)
+BSP_MAX_EXPORT_BATCH_SIZE = Variable(
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    _count(1, 100_000),
+    "512",
+    "Spans in one export request.",
+    Origin.OPENTELEMETRY,
+)
+
+# The daemon
+
+LOGGER_LEVEL = Variable(
+    "NETRA_LOGGER_LEVEL",
+    Format(_level, " or ".join(LEVELS)),
+    "info",
+    "How much is logged, to standard error.",
+    Origin.NETRAMESH,
+)
+
+LOGGER_FORMAT = Variable(
+    "NETRA_LOGGER_FORMAT",
+    _one_of("text", "json"),
+    "text",
+    "What a line of the log looks like: text for people, or a JSON object.",
+    Origin.NEW,
+)
+
+#: All of the above, in the order of this page.
+VARIABLES: tuple[Variable[Any], ...] = tuple(
+    value for value in tuple(globals().values()) if isinstance(value, Variable)
+)

@@ -1,0 +1,1 @@
+"""Finished exchanges become spans, metrics and a graph. Knows no socket of a pod."""

@@ -1,0 +1,174 @@
+"""Telemetry as the rest of the daemon sees it: observers for pods, pages for readers, a start and a stop.
+
+Belongs here: which part is joined to which. Does not belong here: any of their work.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from time import monotonic
+from typing import TypedDict
+
+from netra_node import __version__
+from netra_node.core.addresses import PodUid
+from netra_node.core.identity import PodIdentity
+from netra_node.telemetry import graph
+from netra_node.telemetry.clock import WallClock
+from netra_node.telemetry.export import ExportLimits, SpanExporter
+from netra_node.telemetry.families import Readings, families
+from netra_node.telemetry.http_client import Poster, Target
+from netra_node.telemetry.memory import RecentSpans, ShownSpan
+from netra_node.telemetry.metrics import Metrics, ServiceSeries
+from netra_node.telemetry.observer import PodObserver, SpanSink
+from netra_node.telemetry.otlp import SpanEncoder
+from netra_node.telemetry.paths import PathNames, Template
+from netra_node.telemetry.peers import Directory
+from netra_node.telemetry.process import ProcessFamilies
+from netra_node.telemetry.render import Format, render
+from netra_node.telemetry.spans import OtelSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Where spans go: OTLP over HTTP, protobuf. `timeout` in seconds covers one request."""
+
+    target: Target
+    headers: tuple[tuple[str, str], ...] = ()
+    timeout: float = 10.0
+    limits: ExportLimits = field(default_factory=ExportLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryOptions:
+    """What the settings decide. Spans go to the collector, or stay in memory where there is none."""
+
+    collector: Collector | None = None
+    #: Last spans kept for `/traces` where there is no collector; 0 keeps none. One takes about 1 KB.
+    memory_spans: int = 2000
+    path_templates: tuple[Template, ...] = ()
+    path_collapse: bool = True
+
+
+class TracesDocument(TypedDict):
+    """What `/traces` answers; the spans are drawn one by one."""
+
+    spans: Iterator[ShownSpan]
+
+
+class GraphDocument(TypedDict):
+    """What `/graph` answers; the edges are drawn one by one."""
+
+    edges: Iterator[graph.GraphEdge]
+
+
+class Totals(TypedDict):
+    """What was counted since the start and belongs to no pod: what was dropped, and why."""
+
+    spans: dict[str, int]
+    opaque: dict[str, int]
+    resets: dict[str, int]
+
+
+class Telemetry:
+    """Everything observed on this node."""
+
+    def __init__(self, options: TelemetryOptions, readings: Readings | None = None) -> None:
+        """Needs no loop yet. `readings` are asked at each scrape."""
+        self.directory = Directory()
+        self.metrics = Metrics()
+        self._readings = readings or Readings()
+        self._clock = WallClock()
+        schema = OtelSchema(PathNames(options.path_templates, collapse=options.path_collapse))
+        self._recent = RecentSpans(schema, self._clock, options.memory_spans)
+        self._schema = schema
+        collector = options.collector
+        self._exporter = None if collector is None else self._make_exporter(collector)
+        self._sink: SpanSink = (
+            self._recent.keep if self._exporter is None else self._exporter.submit
+        )
+        self._process = ProcessFamilies()
+        self._observers: dict[PodUid, PodObserver] = {}
+        #: Observers of pods that are gone and still have connections.
+        self._leaving: list[PodObserver] = []
+
+    def start(self) -> None:
+        """Begin to export, on the running loop."""
+        if self._exporter is not None:
+            self._exporter.start()
+
+    async def stop(self, deadline: float) -> None:
+        """Send the spans that wait, for at most `deadline` seconds."""
+        if self._exporter is not None:
+            await self._exporter.stop(deadline)
+
+    def observer(self, identity: PodIdentity) -> PodObserver:
+        """Return the observer of a pod. A changed identity makes a new one, for connections that are yet to open."""
+        known = self._observers.get(identity.uid)
+        if known is not None and known.owner.identity == identity:
+            return known
+        self._tidy()
+        made = PodObserver(identity, self.metrics, self.directory, self._sink)
+        self.forget(identity.uid)
+        self._observers[identity.uid] = made
+        return made
+
+    def forget(self, uid: PodUid) -> None:
+        """Tell that a pod is gone: its series go five minutes later. Its open connections are still counted."""
+        observer = self._observers.pop(uid, None)
+        if observer is not None:
+            self.metrics.release(observer.pod, monotonic())
+            self.metrics.release(observer.service, monotonic())
+            self._leaving.append(observer)
+
+    def observe_loop_lag(self, nanoseconds: int) -> None:
+        """Count how long an event waited for the loop."""
+        self.metrics.loop_lag.observe(nanoseconds)
+
+    def render(self, *, openmetrics: bool) -> Iterator[bytes]:
+        """Yield the metrics in pieces, each in well under a millisecond."""
+        self._tidy()
+        style = Format(openmetrics, self._clock.refresh())
+        every = chain(
+            families(self.metrics, self._readings, style, self._settle), self._process.families()
+        )
+        yield from render(every, style)
+
+    def traces(self) -> TracesDocument:
+        """Return the spans in memory, oldest first."""
+        return TracesDocument(spans=self._recent.shown())
+
+    def graph(self) -> GraphDocument:
+        """Return who called whom, sorted by name."""
+        return GraphDocument(edges=graph.edges(tuple(self.metrics.services.values())))
+
+    def totals(self) -> Totals:
+        """Return the counters that `/status` shows: spans by result, opaque connections by reason, resets by cause."""
+        return Totals(
+            spans=self.metrics.spans.counts(),
+            opaque=dict(self.metrics.opaque),
+            resets=dict(self.metrics.resets),
+        )
+
+    def _tidy(self) -> None:
+        """Let go of what is over; done as pods come, too, as there may be no scrapes."""
+        self.metrics.expire(monotonic())
+        self._leaving = [gone for gone in self._leaving if gone.open_connections]
+
+    def _settle(self, service: ServiceSeries) -> None:
+        for observer in (*self._observers.values(), *self._leaving):
+            if observer.service is service:
+                observer.count_open_bytes()
+
+    def _make_exporter(self, collector: Collector) -> SpanExporter:
+        fields = (
+            ("Content-Type", "application/x-protobuf"),
+            ("User-Agent", f"netra-node/{__version__}"),
+            *collector.headers,
+        )
+        return SpanExporter(
+            SpanEncoder(self._schema, __version__),
+            Poster(collector.target, fields, collector.timeout),
+            self.metrics.spans,
+            collector.limits,
+            self._clock,
+        )

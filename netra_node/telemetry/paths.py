@@ -1,0 +1,109 @@
+"""Span names out of paths: the few kinds a service has, not the many it was asked for.
+
+Belongs here: templates, the collapsing of ids, the limits on both. Does not belong here: targets and queries (`spans`).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+#: A regular expression never sees more of a path than this.
+PATH_LIMIT = 512
+#: Names remembered, so that a path seen before costs one look-up.
+_REMEMBERED = 1024
+#: What a pattern may cost on one path (`design.md` §5).
+_SLOWEST_SECONDS = 0.001
+
+_DIGIT = re.compile("[0-9]")
+_ID = re.compile(
+    "/(?:"
+    "[0-9]+"
+    "|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+    "|(?=[a-fA-F]*[0-9])[0-9a-fA-F]{16,}"
+    "|(?=[A-Z]*[0-9])[0-9A-HJKMNP-TV-Z]{26}"  # ULID: Crockford's base 32
+    ")(?=/|$)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One rule of `NETRA_HTTP_PATH_TEMPLATES`: every match of `pattern` becomes `replacement` (`\\1` = group 1)."""
+
+    pattern: re.Pattern[str]
+    replacement: str
+
+
+class PathNames:
+    """Turns a raw path into the name of its kind. `collapse` replaces ids by `{id}` after the templates had their turn."""
+
+    __slots__ = ("_collapse", "_names", "_templates")
+
+    def __init__(self, templates: tuple[Template, ...] = (), *, collapse: bool = True) -> None:
+        """Templates apply in order, each to what the one before it left."""
+        self._templates = templates
+        self._collapse = collapse
+        self._names: dict[str, str] = {}
+
+    def name(self, path: str) -> str:
+        """Return the name of `path`, of which the first 512 characters are looked at."""
+        known = self._names.get(path)
+        return known if known is not None else self._work_out(path)
+
+    def _work_out(self, path: str) -> str:
+        name = path[:PATH_LIMIT]
+        for template in self._templates:
+            name = template.pattern.sub(template.replacement, name)[:PATH_LIMIT]
+        if self._collapse and _DIGIT.search(name):
+            name = _ID.sub("/{id}", name)
+        if len(self._names) >= _REMEMBERED:
+            # Paths with ids never come again: forgetting all at once is cheaper than knowing which is oldest.
+            self._names.clear()
+        self._names[path] = name
+        return name
+
+
+def parse_templates(text: str, clock: Callable[[], float] = perf_counter) -> tuple[Template, ...]:
+    """Read `regexp=>replacement;…`. Raises ValueError naming the rule that is malformed or too slow."""
+    return tuple(_parse_template(rule.strip(), clock) for rule in text.split(";") if rule.strip())
+
+
+def _parse_template(rule: str, clock: Callable[[], float]) -> Template:
+    expression, arrow, replacement = rule.partition("=>")
+    if not arrow or not expression.strip():
+        message = f"{rule!r}: expected regexp=>replacement"
+        raise ValueError(message)
+    try:
+        template = Template(re.compile(expression.strip()), replacement.strip())
+        # Compiles the replacement too, whatever it is given: a bad group reference shows here.
+        template.pattern.sub(template.replacement, "")
+    except (re.error, IndexError) as error:
+        message = f"{rule!r}: {error}"
+        raise ValueError(message) from None
+    if _is_slow(template, clock):
+        message = f"{rule!r}: takes over 1 ms on a path of {PATH_LIMIT} characters"
+        raise ValueError(message)
+    return template
+
+
+def _is_slow(template: Template, clock: Callable[[], float]) -> bool:
+    """Grow a path one character at a time: what explodes is caught at its first millisecond, long before it would hang."""
+    prefix = re.split(r"[\\^$.|?*+()\[\]{}]", template.pattern.pattern.lstrip("^"), maxsplit=1)[0]
+    for filling in ("a", "1", "/a", "a-", "%2"):
+        for length in range(1, PATH_LIMIT // len(filling)):
+            path = (prefix + filling * length)[: PATH_LIMIT - 1] + "!"
+            if _best_seconds(template, path, clock) > _SLOWEST_SECONDS:
+                return True
+    return False
+
+
+def _best_seconds(template: Template, path: str, clock: Callable[[], float]) -> float:
+    """Return the duration of one look; a suspiciously long one is repeated, as we may have been preempted."""
+    best = _SLOWEST_SECONDS * 1000
+    for _ in range(3):
+        start = clock()
+        template.pattern.sub(template.replacement, path)
+        best = min(best, clock() - start)
+        if best <= _SLOWEST_SECONDS:
+            break
+    return best

@@ -1,0 +1,496 @@
+"""One captured pod: its namespace, its lease, its listeners, from entering to the last connection.
+
+Belongs here: the order of these steps, forwards and back, and what is true in between. Does not belong here: which pods
+there should be (`manager`), what a label means (`discovery`), how rules are written (`interception`).
+
+    starting -> running <-> draining -> stopped
+        |                                  ^
+        +---- refused, or it vanished -----+
+
+Entering: sockets first, listeners next, the lease last, so that no connection is captured before somebody accepts it.
+Leaving: the lease's capture chains first, listeners after the handshakes under way, the lease after the last connection.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Final
+
+from netra_node import netns
+from netra_node.core.addresses import OriginalDst
+from netra_node.core.conversation import HttpRules
+from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
+from netra_node.core.records import Direction, Observer
+from netra_node.interception import routes
+from netra_node.interception.lease import Lease
+from netra_node.interception.ruleset import (
+    ANYIP_V4,
+    ANYIP_V6,
+    INBOUND_MARK,
+    OUTBOUND_MARK,
+    Replies,
+    RuleSet,
+    heartbeat_port,
+)
+from netra_node.interception.slots import Slots
+from netra_node.netns import (
+    AddressMissingError,
+    InPodSockets,
+    Namespace,
+    NamespaceGoneError,
+    NamespaceId,
+)
+from netra_node.proxy.connection import Route
+from netra_node.proxy.dial import Dialer, InboundDialer, OutboundDialer
+from netra_node.proxy.listener import Listeners
+from netra_node.proxy.sockets import accept_by_nat
+
+_LOOPBACKS: Final = ("127.0.0.1", "::1")
+_ANYIPS: Final = (ANYIP_V4, ANYIP_V6)
+#: As much as the kernel allows (somaxconn). A burst that fills the queue is not only late: the kernel answers it with SYN cookies,
+#: and the client's ACK, which is no SYN, goes past our rules to the application, which resets it; outbound it is lost in
+#: silence. When the loop hangs, what gathers here is the last second of the lease.
+_BACKLOG: Final = 4096
+#: A handshake that began before the chains were flushed ends in our accept queue within this time, in seconds.
+_LINGER: Final = 0.3
+#: How often leaving looks whether the last connection has ended, in seconds.
+_DRAIN_LOOK: Final = 0.02
+#: Turns of the loop after which a connection that was reset is closed for certain; one is enough today.
+_CUT_ROUNDS: Final = 10
+_NEVER: Final = float("inf")
+
+_log = logging.getLogger(__name__)
+
+
+class State(Enum):
+    """Where a workload is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+class CaptureError(Exception):
+    """The pod cannot be captured now; the message tells a person why."""
+
+
+class NamespaceMissingError(CaptureError):
+    """There is no namespace at the pod's path, for now: to look again costs next to nothing."""
+
+
+class WrongNamespaceError(CaptureError):
+    """The namespace is one that must never be captured, or not the pod's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all workloads of this process share."""
+
+    slots: Slots
+    #: Name of the nftables table, one for each start of the daemon.
+    table: str
+    #: The namespaces that may never be captured: the daemon's and the host's.
+    off_limits: frozenset[NamespaceId]
+    inbound_port: int
+    outbound_port: int
+    heartbeat_milliseconds: int
+    #: Whether this kernel's tables can belong to a socket.
+    owner: bool = True
+    #: The namespaces that workloads hold now: a second one in the same would take away the first one's routes.
+    held: set[NamespaceId] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the pod's connections are read and who is told."""
+
+    rules: HttpRules
+    observer: Observer
+
+
+class Workload:
+    """One pod while it is captured. Its methods are called one at a time."""
+
+    def __init__(self, pod: DesiredPod, ground: Ground, reading: Reading) -> None:
+        """Prepare nothing yet; `start` does."""
+        self.pod = pod
+        self.state = State.STARTING
+        #: The addresses of the namespace, known once it was entered.
+        self.addresses: tuple[str, ...] = ()
+        self._ground = ground
+        self._reading = reading
+        self._listeners = Listeners()
+        self._namespace: Namespace | None = None
+        self._lease: Lease | None = None
+        #: What the lease captures by, once there is one.
+        self._rules = RuleSet()
+        #: Whether the namespace was found to be the pod's and nobody else's: only then is anything in it ours to undo.
+        self._holds = False
+        self._captured_at = 0.0
+        self._deadline = _NEVER
+        #: Whether a `leave` under way shall become a return.
+        self._recalled = False
+        #: Where redirected inbound connections arrive; 0 until the first wish for that mode.
+        self._redirect_port = 0
+        #: Where we listen inside the pod, inbound and outbound; zeros until we do.
+        self.ports = (0, 0)
+
+    @property
+    def connections(self) -> int:
+        """Connections that pass through us now."""
+        return len(self._listeners.open)
+
+    @property
+    def captured_seconds(self) -> float:
+        """How long the lease has been held; 0 while it is not."""
+        return time.monotonic() - self._captured_at if self.state is State.RUNNING else 0.0
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the pod's namespace has gone, or another one stands in its place. Not known is no."""
+        namespace = self._namespace
+        try:
+            return namespace is not None and netns.gone(namespace.path, namespace.identity)
+        except OSError:
+            return False
+
+    # ---- entering
+
+    async def start(self) -> None:
+        """Capture the pod. Raises CaptureError, having undone everything, when that is not possible now."""
+        try:
+            await self._start()
+        except (OSError, CaptureError) as error:
+            await self._let_go()
+            if isinstance(error, CaptureError):
+                raise
+            raise _refusal(error) from error
+        except BaseException:
+            await self._let_go()
+            raise
+
+    async def _start(self) -> None:
+        namespace = self._namespace = Namespace.open(self.pod.netns)
+        self.addresses = await asyncio.to_thread(netns.addresses, namespace)
+        self._check(namespace)
+        sockets = InPodSockets(namespace)
+        doors = _doors(sockets, self._ground)
+        self.ports = (doors.inbound_port, doors.outbound_port)
+        try:
+            await self._serve(sockets, doors)
+            self._rules = await self._prepare(namespace, doors)
+            self._rules = await self._rules_for(self.pod.options)
+            lease = self._lease = Lease.open(
+                namespace, self._rules, table=self._ground.table, slots=self._ground.slots
+            )
+            await asyncio.to_thread(namespace.run, routes.add)
+        except BaseException:
+            self._listeners.close()  # before its sockets are: the loop asks them for their descriptors
+            doors.close()
+            raise
+        await asyncio.to_thread(lease.install)
+        # again: a predecessor that did not see our table yet may have taken them along
+        await asyncio.to_thread(namespace.run, routes.add)
+        self._captured_at = time.monotonic()
+        self.state = State.RUNNING
+
+    async def _prepare(self, namespace: Namespace, doors: "_Doors") -> RuleSet:
+        """Return what the pod's rules are whatever its options."""
+        return RuleSet(
+            ipv6=doors.ipv6,
+            outbound_port=doors.outbound_port,
+            heartbeat_milliseconds=self._ground.heartbeat_milliseconds,
+            heartbeat_port=heartbeat_port(self._ground.table),
+            replies=await asyncio.to_thread(namespace.run, routes.prepare_replies),
+            owner=self._ground.owner,
+        )
+
+    async def _rules_for(self, options: PodOptions) -> RuleSet:
+        """Return the rules of `options`; the listeners that they lead to are there then."""
+        redirect = options.inbound_mode is InboundMode.REDIRECT
+        return replace(
+            self._rules,
+            inbound_port=await self._redirected_to() if redirect else self.ports[0],
+            inbound_ports=options.inbound_ports,
+            outbound_ports=options.outbound_ports,
+            outbound_skip=options.outbound_skip,
+            inbound_probability=options.inbound_probability,
+            outbound_probability=options.outbound_probability,
+            inbound_mode=options.inbound_mode,
+            exempt_user=options.exempt_user,
+            exempt_group=options.exempt_group,
+        )
+
+    async def _redirected_to(self) -> int:
+        """Return the port where redirected connections arrive, at addresses that are not the pod's. From now on we listen."""
+        if self._redirect_port == 0 and self._namespace is not None:
+            if self._rules.replies is not Replies.SYSCTL:
+                message = "inbound mode redirect needs a writable /proc/sys/net; tproxy does not"
+                raise CaptureError(message)
+            sockets = InPodSockets(self._namespace)
+            group = _bind(sockets, self._ground.inbound_port, _ANYIPS, transparent=True)
+            for sock in group:
+                accept_by_nat(sock)
+            dialer = InboundDialer(sockets, INBOUND_MARK, None)
+            await self._serve_all(group, Direction.INBOUND, dialer)
+            self._redirect_port = _port(group)
+        return self._redirect_port
+
+    async def _serve(self, sockets: InPodSockets, doors: "_Doors") -> None:
+        outbound = OutboundDialer(sockets, OUTBOUND_MARK)
+        inbound = InboundDialer(sockets, INBOUND_MARK, _ANYIPS)
+        await self._serve_all(doors.outbound, Direction.OUTBOUND, outbound)
+        await self._serve_all(doors.inbound, Direction.INBOUND, inbound)
+
+    async def _serve_all(
+        self, group: tuple[socket.socket, ...], direction: Direction, dialer: Dialer
+    ) -> None:
+        for sock in group:
+            await self._listeners.serve(sock, self._route(direction, dialer, sock), _BACKLOG)
+
+    def _route(self, direction: Direction, dialer: Dialer, listener: socket.socket) -> Route:
+        return Route(
+            direction,
+            dialer,
+            self._reading.rules,
+            self._reading.observer,
+            self.pod.options.http_ports,
+            OriginalDst(*listener.getsockname()[:2]),
+        )
+
+    def _check(self, namespace: Namespace) -> None:
+        """Refuse a namespace that may not be captured or is another pod's."""
+        if namespace.identity in self._ground.off_limits:
+            message = "its network namespace is the host's or the daemon's own"
+            raise WrongNamespaceError(message)
+        wanted = self.pod.addresses
+        if wanted and not set(wanted) & set(self.addresses):
+            message = f"its network namespace does not have the pod's address {wanted[0]}"
+            raise WrongNamespaceError(message)
+        if namespace.identity in self._ground.held:
+            message = "its network namespace is captured already, for another pod"
+            raise WrongNamespaceError(message)
+        self._ground.held.add(namespace.identity)
+        self._holds = True
+
+    # ---- changing
+
+    async def change(self, pod: DesiredPod, reading: Reading) -> None:
+        """Treat new connections by `pod`'s options from now on; open ones keep theirs.
+
+        Raises CaptureError where that is not possible; new connections are treated as before then.
+        """
+        try:
+            await self._change_rules(await self._rules_for(pod.options))
+        except OSError as error:
+            raise _refusal(error) from error
+        self.pod = pod
+        self._reading = reading
+        self._listeners.reroute(
+            lambda route: replace(
+                route,
+                rules=reading.rules,
+                observer=reading.observer,
+                http_ports=pod.options.http_ports,
+            )
+        )
+
+    async def _change_rules(self, rules: RuleSet) -> None:
+        if self._lease is not None and rules != self._rules:
+            await asyncio.to_thread(self._lease.replace, rules)
+            self._rules = rules
+
+    def beat(self) -> None:
+        """Prolong the lease: without this new connections go direct."""
+        if self._lease is not None and self.state is not State.STARTING:
+            self._lease.beat()
+
+    # ---- leaving
+
+    async def leave(self, limit: float | None) -> bool:
+        """Let new connections go direct, end the captured ones, undo everything. False: recalled meanwhile, it runs again.
+
+        `limit`: seconds for exchanges under way, connections without one are closed at once and what is left then is
+        reset; None: every connection goes on until its peers end it.
+        """
+        self.state = State.DRAINING
+        self._recalled = returned = False
+        try:
+            await self._stop_capturing()
+            if limit is not None:
+                self.hurry(limit)
+            elif self._deadline < _NEVER:
+                self._listeners.drain()  # hurried meanwhile: also what was accepted since
+            # a namespace going is no event that could be awaited
+            while self._waits_for_connections():  # noqa: ASYNC110
+                await asyncio.sleep(_DRAIN_LOOK)
+            returned = self._recalled and await self._resume()
+        finally:
+            if not returned:
+                await self._let_go()
+        return not returned
+
+    def recall(self) -> None:
+        """Have the `leave` under way capture new connections again, instead of ending with the last old one."""
+        self._recalled = True
+
+    def _waits_for_connections(self) -> bool:
+        over = self._recalled or self.vanished or time.monotonic() >= self._deadline
+        return bool(self._listeners.open) and not over
+
+    async def _resume(self) -> bool:
+        """Capture again with the listeners and the table that are still there; tell whether that is possible."""
+        if self._lease is None or self.vanished:
+            return False
+        try:
+            await asyncio.to_thread(self._lease.replace, self._rules)
+        except OSError as error:
+            _log.warning("the rules in %s have to be made anew: %s", self.pod.netns, error)
+            return False
+        self.state = State.RUNNING
+        return True
+
+    async def _stop_capturing(self) -> None:
+        if self._lease is None:
+            return
+        try:
+            await asyncio.to_thread(self._lease.flush)
+        except OSError as error:
+            _log.warning("the rules in %s stay until the end: %s", self.pod.netns, error)
+        await asyncio.sleep(_LINGER)
+
+    def hurry(self, limit: float) -> None:
+        """Give what `leave` is waiting for `limit` seconds from now."""
+        self._deadline = time.monotonic() + limit
+        self._listeners.drain()
+
+    async def abandon(self) -> None:
+        """Close everything of a pod that is gone: our sockets would keep its namespace alive."""
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Undo what `start` did, as far as it came. Raises nothing: there is nobody left to act on it."""
+        self.state = State.STOPPED
+        self._listeners.close()
+        await self._cut()
+        lease, self._lease = self._lease, None
+        namespace, self._namespace = self._namespace, None
+        if lease is not None and namespace is not None:
+            await asyncio.to_thread(_release, lease, namespace)
+        if namespace is not None:
+            if self._holds:
+                self._ground.held.discard(namespace.identity)
+            self._holds = False
+            namespace.close()
+
+    async def _cut(self) -> None:
+        """Reset what is left, and let the resets leave: without the lease the kernel would not translate them any more."""
+        await self._listeners.cut()
+        for _ in range(_CUT_ROUNDS):
+            if not self._listeners.open:
+                return
+            await asyncio.sleep(0)
+
+
+def _release(lease: Lease, namespace: Namespace) -> None:
+    """End the lease and what belongs to it. To be called in a worker thread."""
+    try:
+        _remove_routes(lease, namespace)
+    except OSError as error:
+        _log.warning("routes stay behind in %s: %s", namespace.path, error)
+    finally:
+        lease.release()
+
+
+def _remove_routes(lease: Lease, namespace: Namespace) -> None:
+    """Every daemon has the same ones: they stay, or come back, where another captures the pod."""
+    if lease.has_neighbours():
+        return
+    namespace.run(routes.remove)
+    if lease.has_neighbours():
+        namespace.run(routes.add)
+
+
+@dataclass(frozen=True, slots=True)
+class _Doors:
+    """The listening sockets of a pod, one of each direction for each family that its loopback has."""
+
+    inbound: tuple[socket.socket, ...]
+    outbound: tuple[socket.socket, ...]
+
+    @property
+    def inbound_port(self) -> int:
+        return _port(self.inbound)
+
+    @property
+    def outbound_port(self) -> int:
+        return _port(self.outbound)
+
+    @property
+    def ipv6(self) -> bool:
+        # those of the other direction are transparent: the kernel binds them to any address, also to one that is missing
+        return any(sock.family == socket.AF_INET6 for sock in self.outbound)
+
+    def close(self) -> None:
+        for sock in (*self.inbound, *self.outbound):
+            sock.close()
+
+
+def _port(group: tuple[socket.socket, ...]) -> int:
+    port: int = group[0].getsockname()[1]
+    return port
+
+
+def _doors(sockets: InPodSockets, ground: Ground) -> _Doors:
+    """Make the listeners, on loopback only: nobody outside the pod can reach them."""
+    outbound = _bind(sockets, ground.outbound_port, _LOOPBACKS, transparent=False)
+    try:
+        inbound = _bind(sockets, ground.inbound_port, _LOOPBACKS, transparent=True)
+    except OSError:
+        _Doors((), outbound).close()
+        raise
+    return _Doors(inbound, outbound)
+
+
+def _bind(
+    sockets: InPodSockets, wanted: int, addresses: tuple[str, str], *, transparent: bool
+) -> tuple[socket.socket, ...]:
+    """Listen on `wanted` on all of `addresses`, or, where an application holds that port, on one the kernel chooses."""
+    try:
+        return _bind_all(sockets, wanted, addresses, transparent=transparent)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+    return _bind_all(sockets, 0, addresses, transparent=transparent)
+
+
+def _bind_all(
+    sockets: InPodSockets, port: int, addresses: tuple[str, str], *, transparent: bool
+) -> tuple[socket.socket, ...]:
+    made: list[socket.socket] = []
+    try:
+        for address in addresses:
+            try:
+                sock = sockets.listener(address, port, transparent=transparent, backlog=_BACKLOG)
+            except AddressMissingError:
+                continue
+            made.append(sock)
+            port = sock.getsockname()[1]  # one port for all families: the rules name one
+    except OSError:
+        for sock in made:
+            sock.close()
+        raise
+    if not made:
+        raise AddressMissingError(errno.EADDRNOTAVAIL, "the pod has no loopback address")
+    return tuple(made)
+
+
+def _refusal(error: OSError) -> CaptureError:
+    if isinstance(error, NamespaceGoneError):
+        return NamespaceMissingError(f"no network namespace at {error.filename}")
+    return CaptureError(f"{error.strerror or error}")

@@ -1,0 +1,118 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
+
+from netra_node.core.sampling import (
+    NAMES,
+    AlwaysOff,
+    AlwaysOn,
+    ParentBased,
+    Sampler,
+    TraceIdRatio,
+    sampler_from,
+)
+from netra_node.core.trace_context import SAMPLED, TraceContext
+
+SAMPLED_PARENT = TraceContext(7, 8, 0, SAMPLED)
+UNSAMPLED_PARENT = TraceContext(7, 8, 0, 0)
+LOW_TRACE_ID = 1
+HIGH_TRACE_ID = 2**64 - 1
+
+
+def decide(sampler: Sampler, parent: TraceContext | None = None, trace_id: int = 7) -> bool:
+    return sampler.decide(parent, trace_id, b"/orders", 0)
+
+
+def test_always_on_samples_even_under_an_unsampled_parent() -> None:
+    assert decide(AlwaysOn(), UNSAMPLED_PARENT)
+
+
+def test_always_off_does_not_sample_even_under_a_sampled_parent() -> None:
+    assert not decide(AlwaysOff(), SAMPLED_PARENT)
+
+
+def test_a_ratio_of_one_samples_every_trace() -> None:
+    assert decide(TraceIdRatio(1), trace_id=2**128 - 1)
+
+
+def test_a_ratio_of_zero_samples_no_trace() -> None:
+    assert not decide(TraceIdRatio(0), trace_id=0)
+
+
+def test_a_ratio_looks_at_the_low_64_bits_only() -> None:
+    assert decide(TraceIdRatio(0.5), trace_id=(2**64 - 1 << 64) | LOW_TRACE_ID)
+
+
+@given(st.integers(1, 2**128 - 1), st.floats(0, 1))
+def test_a_ratio_decides_as_the_opentelemetry_sdk_does(trace_id: int, ratio: float) -> None:
+    theirs = TraceIdRatioBased(ratio).should_sample(None, trace_id, "name").decision
+
+    assert decide(TraceIdRatio(ratio), trace_id=trace_id) is (theirs is Decision.RECORD_AND_SAMPLE)
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_ratio_outside_zero_to_one_is_refused(ratio: float) -> None:
+    with pytest.raises(ValueError, match="takes a number from 0 to 1"):
+        TraceIdRatio(ratio)
+
+
+def test_parent_based_keeps_a_sampled_parents_decision() -> None:
+    assert decide(ParentBased(AlwaysOff()), SAMPLED_PARENT)
+
+
+def test_parent_based_keeps_an_unsampled_parents_decision() -> None:
+    assert not decide(ParentBased(AlwaysOn()), UNSAMPLED_PARENT)
+
+
+@pytest.mark.parametrize(("root", "expected"), [(AlwaysOn(), True), (AlwaysOff(), False)])
+def test_parent_based_asks_its_root_sampler_for_a_new_trace(root: Sampler, expected: bool) -> None:
+    assert decide(ParentBased(root)) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "ratio", "root", "under_sampled", "under_unsampled"),
+    [
+        ("always_on", 1, True, True, True),
+        ("always_off", 1, False, False, False),
+        ("traceidratio", 0, False, False, False),
+        ("traceidratio", 1.0, True, True, True),
+        ("parentbased_always_on", 0, True, True, False),
+        ("parentbased_always_off", 1, False, True, False),
+        ("parentbased_traceidratio", 0, False, True, False),
+        ("parentbased_traceidratio", 1, True, True, False),
+    ],
+)
+def test_every_name_of_opentelemetry_gives_its_sampler(
+    name: str,
+    ratio: float,
+    root: bool,
+    under_sampled: bool,
+    under_unsampled: bool,
+) -> None:
+    sampler = sampler_from(name, ratio)
+
+    decisions = [decide(sampler, parent) for parent in (None, SAMPLED_PARENT, UNSAMPLED_PARENT)]
+    assert decisions == [root, under_sampled, under_unsampled]
+
+
+@pytest.mark.parametrize("name", ["", "ALWAYS_ON", "jaeger_remote"])
+def test_an_unknown_name_is_refused_with_the_names_it_takes(name: str) -> None:
+    with pytest.raises(ValueError, match=f"takes {', '.join(NAMES)}"):
+        sampler_from(name)
+
+
+@pytest.mark.parametrize("name", ["traceidratio", "parentbased_traceidratio"])
+def test_a_bad_ratio_is_refused_with_what_it_takes(name: str) -> None:
+    with pytest.raises(ValueError, match="takes a number from 0 to 1"):
+        sampler_from(name, 2)
+
+
+def test_the_ratio_is_one_unless_it_is_given() -> None:
+    assert decide(sampler_from("traceidratio"), trace_id=HIGH_TRACE_ID)
+
+
+def test_a_ratio_between_tells_traces_apart() -> None:
+    sampler = sampler_from("traceidratio", 0.5)
+
+    assert [decide(sampler, trace_id=t) for t in (LOW_TRACE_ID, HIGH_TRACE_ID)] == [True, False]

@@ -1,0 +1,468 @@
+"""The specification of `netra_node.settings.model`."""
+
+import logging
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netra_node.core.desired import InboundMode, PodOptions
+from netra_node.core.ports import parse
+from netra_node.settings.formats import Endpoint
+from netra_node.settings.model import Settings, SettingsError
+from netra_node.settings.variables import VARIABLES, Variable
+
+
+def read(**mapping: str) -> Settings:
+    return Settings.from_env({"NETRA_POD_SOURCE": "file:///pods.json", **mapping})
+
+
+def problems(**mapping: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(**mapping)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_pods_file_is_all_that_must_be_set() -> None:
+    assert read().pods.source == Path("/pods.json")
+
+
+def test_a_missing_pod_source_is_a_problem_that_says_what_it_takes() -> None:
+    assert problems(NETRA_POD_SOURCE="") == ["NETRA_POD_SOURCE is not set; it takes file:///PATH"]
+
+
+def test_the_kubelet_as_source_is_refused_with_what_it_takes_today() -> None:
+    assert problems(NETRA_POD_SOURCE="kubelet") == [
+        "NETRA_POD_SOURCE='kubelet': not available in this version; it takes file:///PATH"
+    ]
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems(NETRA_PORT="x", NETRA_HTTP_PORTS="80,y", OTEL_TRACES_SAMPLER="maybe")
+
+    assert [text.partition("=")[0] for text in found] == [
+        "NETRA_HTTP_PORTS",
+        "NETRA_PORT",
+        "OTEL_TRACES_SAMPLER",
+    ]
+
+
+def test_the_error_has_a_line_for_each_problem() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(NETRA_PORT="x", NETRA_INBOUND_PORT="y")
+
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda v: v.name)
+def test_a_problem_is_told_once(variable: Variable[object]) -> None:
+    """A line break is in no format."""
+    found = problems(**{variable.name: "a\nb"})
+
+    assert len(found) == 1
+    assert found[0].startswith(variable.name)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        read().drain_ms = 1  # type: ignore[misc]
+
+
+def test_oddities_are_warnings() -> None:
+    assert read(NETRA_PORTS="1").warnings == (
+        "NETRA_PORTS is not a setting of this version; did you mean NETRA_PORT?",
+    )
+
+
+def test_a_plain_environment_has_no_warning() -> None:
+    assert read(PATH="/bin", HOME="/root").warnings == ()
+
+
+# Pods
+
+
+def test_the_opt_in_label_is_a_key_and_a_value() -> None:
+    assert read(NETRA_OPT_IN_LABEL="mesh=on").pods.opt_in == ("mesh", "on")
+
+
+def test_http_ports_unset_means_every_port_is_looked_at() -> None:
+    assert read().pods.options.http_ports is None
+
+
+def test_http_ports_may_be_named() -> None:
+    assert read(NETRA_HTTP_PORTS="80, 8000-8010").pods.options.http_ports == parse("80,8000-8010")
+
+
+def test_everything_is_captured_unless_told_otherwise() -> None:
+    assert read().pods.options == PodOptions()
+
+
+def test_what_is_captured_has_netrameshs_names() -> None:
+    options = read(
+        INBOUND_INTERCEPT_PORTS=" 80 , 8000:8010",
+        OUTBOUND_INTERCEPT_PORTS="*",
+        NETRA_INBOUND_PROBABILITY="0.5",
+        NETRA_OUTBOUND_PROBABILITY="0",
+        NETRA_SIDECAR_USER_ID="1337",
+        NETRA_SIDECAR_GROUP_ID="0",
+    ).pods.options
+
+    assert options == PodOptions(
+        inbound_ports=parse("80,8000-8010"),
+        inbound_probability=0.5,
+        outbound_probability=0.0,
+        exempt_user=1337,
+        exempt_group=0,
+    )
+
+
+def test_the_inbound_mode_is_the_nodes_choice() -> None:
+    assert read(NETRA_INBOUND_MODE="Redirect").pods.options.inbound_mode is InboundMode.REDIRECT
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        (
+            "INBOUND_INTERCEPT_PORTS",
+            "http",
+            "'http' is no port and no range; it takes * for all, or",
+        ),
+        ("NETRA_OUTBOUND_PROBABILITY", "30", "out of range; it takes a number, 0..1"),
+        (
+            "NETRA_SIDECAR_USER_ID",
+            "netra",
+            "not a decimal integer; it takes a number, 0..4294967294",
+        ),
+        (
+            "NETRA_SIDECAR_GROUP_ID",
+            "-1",
+            "out of range; it takes a number, 0..4294967294, not a name",
+        ),
+        ("NETRA_INBOUND_MODE", "nat", "not one of them; it takes tproxy or redirect"),
+    ],
+)
+def test_what_is_captured_is_told_in_what_it_takes(name: str, value: str, complaint: str) -> None:
+    (problem,) = problems(**{name: value})
+
+    assert problem.startswith(f"{name}={value!r}: {complaint}")
+
+
+def test_a_service_name_may_be_a_template() -> None:
+    template = read(JAEGER_SERVICE_NAME="{namespace}.{workload}").pods.service_template
+
+    assert template is not None
+    assert template.text == "{namespace}.{workload}"
+
+
+def test_a_service_name_without_a_field_is_a_warning() -> None:
+    assert read(JAEGER_SERVICE_NAME="shop").warnings == (
+        "JAEGER_SERVICE_NAME has no {field}: all pods are one service",
+    )
+
+
+def test_resource_attributes_are_percent_decoded() -> None:
+    assert read(OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=a%20b").pods.resource == (
+        ("deployment.environment.name", "a b"),
+    )
+
+
+def test_a_service_name_for_all_pods_is_left_out_of_the_resource_with_a_warning() -> None:
+    settings = read(OTEL_RESOURCE_ATTRIBUTES="service.name=all,a=b")
+
+    assert settings.pods.resource == (("a", "b"),)
+    assert "service.name" in settings.warnings[0]
+
+
+def test_node_and_own_pod_are_empty_when_nobody_tells() -> None:
+    assert (read().pods.node_name, read().pods.own_uid) == ("", "")
+
+
+# Ports
+
+
+def test_the_outbound_port_has_netrameshs_other_name() -> None:
+    assert read(NETRA_SIDECAR_PORT="15000").ports.outbound == 15000
+
+
+def test_the_two_names_of_the_outbound_port_may_not_differ() -> None:
+    assert problems(NETRA_PORT="1", NETRA_SIDECAR_PORT="2") == [
+        "NETRA_PORT and NETRA_SIDECAR_PORT are set and differ; they are one setting"
+    ]
+
+
+def test_the_listeners_of_a_pod_take_two_ports() -> None:
+    assert problems(NETRA_INBOUND_PORT="14956") == [
+        "NETRA_PORT and NETRA_INBOUND_PORT are both 14956; they take two different ports"
+    ]
+
+
+def test_the_listeners_of_the_node_take_two_ports() -> None:
+    assert problems(NETRA_PPROF_PORT="14958") == [
+        "NETRA_PROMETHEUS_PORT and NETRA_PPROF_PORT are both 14958; they take two different ports"
+    ]
+
+
+def test_the_listeners_of_the_node_may_both_be_any_free_port() -> None:
+    ports = read(NETRA_PROMETHEUS_PORT="0", NETRA_PPROF_PORT="0").ports
+
+    assert (ports.prometheus, ports.pprof) == (0, 0)
+
+
+def test_a_port_inside_a_pod_is_never_any_free_one() -> None:
+    assert problems(NETRA_PORT="0") == ["NETRA_PORT='0': out of range; it takes a port, 1..65535"]
+
+
+def test_status_on_loopback_needs_no_word() -> None:
+    assert read(NETRA_PPROF_ADDRESS="::1").warnings == ()
+
+
+def test_status_shown_to_the_network_is_a_warning() -> None:
+    assert read(NETRA_PPROF_ADDRESS="0.0.0.0").warnings == (
+        "NETRA_PPROF_ADDRESS=0.0.0.0 shows status and traces to the network",
+    )
+
+
+# Tracing
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("jaeger,tracecontext", ("jaeger", "tracecontext")),
+        ("tracecontext, baggage", ("tracecontext",)),
+        ("none", ()),
+    ],
+)
+def test_propagators_are_read_in_their_order(text: str, names: tuple[str, ...]) -> None:
+    assert read(OTEL_PROPAGATORS=text).tracing.propagators == names
+
+
+@pytest.mark.parametrize("variable", ["OTEL_PROPAGATORS", "OTEL_TRACES_EXPORTER"])
+def test_none_stands_alone(variable: str) -> None:
+    other = {"OTEL_PROPAGATORS": "jaeger", "OTEL_TRACES_EXPORTER": "otlp"}[variable]
+
+    assert problems(**{variable: f"{other},none"}) == [
+        f"{variable}='{other},none' says none and more; it takes none alone"
+    ]
+
+
+def test_a_propagator_of_a_later_version_is_refused_with_those_of_this_one() -> None:
+    assert problems(OTEL_PROPAGATORS="b3") == [
+        "OTEL_PROPAGATORS='b3': not one of them; it takes a list of tracecontext, jaeger, baggage, none"
+    ]
+
+
+def test_a_ratio_sampler_takes_its_ratio() -> None:
+    tracing = read(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.25").tracing
+
+    assert (tracing.sampler, tracing.sampler_ratio) == ("traceidratio", 0.25)
+
+
+def test_a_ratio_for_another_sampler_is_a_warning() -> None:
+    assert read(OTEL_TRACES_SAMPLER_ARG="0.25").warnings == (
+        "OTEL_TRACES_SAMPLER_ARG means nothing to parentbased_always_on",
+    )
+
+
+@pytest.mark.parametrize(("text", "value"), [("7000", 7000), ("0", None), ("-1", None)])
+def test_zero_or_less_means_that_links_never_expire(text: str, value: int | None) -> None:
+    settings = read(NETRA_TRACING_CONTEXT_EXPIRATION_MILLISECONDS=text)
+
+    assert settings.tracing.context_expiration_ms == value
+
+
+def test_ignored_paths_are_a_set() -> None:
+    assert read(NETRA_HTTP_TRACING_IGNORED_PATHS="/a, /b").tracing.ignored_paths == {"/a", "/b"}
+
+
+def test_the_source_header_is_the_pods_business_unless_it_has_a_value() -> None:
+    assert read().tracing.x_source_value is None
+    assert read(NETRA_HTTP_X_SOURCE_VALUE="netra").tracing.x_source_value == "netra"
+
+
+def test_two_headers_of_ours_have_two_names() -> None:
+    assert problems(NETRA_HTTP_X_SOURCE_HEADER_NAME="x-request-id") == [
+        (
+            "NETRA_HTTP_REQUEST_ID_HEADER_NAME and NETRA_HTTP_X_SOURCE_HEADER_NAME "
+            "are both 'x-request-id'; they take two different names"
+        )
+    ]
+
+
+def test_a_disabled_sdk_leaves_trace_headers_alone_and_exports_nothing() -> None:
+    settings = read(OTEL_SDK_DISABLED="true", OTEL_EXPORTER_OTLP_ENDPOINT="http://c:4318")
+
+    assert settings.tracing.propagators == ()
+    assert settings.tracing.sampler == "always_off"
+    assert settings.export is None
+
+
+def test_path_templates_are_compiled() -> None:
+    (template,) = read(NETRA_HTTP_PATH_TEMPLATES="/u/[^/]+=>/u/{name}").spans.path_templates
+
+    assert template.pattern.sub(template.replacement, "/u/ann") == "/u/{name}"
+
+
+def test_a_bad_path_template_is_a_problem() -> None:
+    (problem,) = problems(NETRA_HTTP_PATH_TEMPLATES="[=>x")
+
+    assert problem.startswith("NETRA_HTTP_PATH_TEMPLATES='[=>x': ")
+    assert problem.endswith("it takes regexp=>replacement;...")
+
+
+def test_a_path_template_that_can_explode_is_a_problem() -> None:
+    (problem,) = problems(NETRA_HTTP_PATH_TEMPLATES="(a+)+$=>x")
+
+    assert "over 1 ms" in problem
+
+
+# Export
+
+
+def test_without_an_endpoint_nothing_is_exported() -> None:
+    assert read().export is None
+
+
+@pytest.mark.parametrize(
+    ("mapping", "endpoint"),
+    [
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"},
+            Endpoint(False, "c", 4318, "/v1/traces"),
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://c/in"},
+            Endpoint(True, "c", 443, "/in"),
+        ),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://a",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b/in",
+            },
+            Endpoint(False, "b", 80, "/in"),
+        ),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp"},
+            Endpoint(False, "localhost", 4318, "/v1/traces"),
+        ),
+    ],
+)
+def test_an_endpoint_or_the_exporters_name_turns_export_on(
+    mapping: dict[str, str], endpoint: Endpoint
+) -> None:
+    export = read(**mapping).export
+
+    assert export is not None
+    assert export.endpoint == endpoint
+
+
+def test_exporter_none_wins_over_an_endpoint() -> None:
+    settings = read(OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT="http://c")
+
+    assert settings.export is None
+
+
+def test_an_exporter_of_a_later_version_is_refused_with_those_of_this_one() -> None:
+    assert problems(OTEL_TRACES_EXPORTER="jaeger") == [
+        "OTEL_TRACES_EXPORTER='jaeger': not one of them; it takes a list of otlp, none"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"]
+)
+def test_grpc_is_refused_also_when_nothing_is_exported(name: str) -> None:
+    assert problems(**{name: "grpc"}) == [f"{name}='grpc': not one of them; it takes http/protobuf"]
+
+
+def test_variables_for_traces_win_over_those_for_all_signals() -> None:
+    export = read(
+        OTEL_TRACES_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_HEADERS="a=1",
+        OTEL_EXPORTER_OTLP_TRACES_HEADERS="b=2",
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",
+        OTEL_EXPORTER_OTLP_TRACES_TIMEOUT="2",
+        OTEL_EXPORTER_OTLP_COMPRESSION="none",
+        OTEL_EXPORTER_OTLP_TRACES_COMPRESSION="gzip",
+    ).export
+
+    assert export is not None
+    assert (export.headers, export.timeout_ms, export.gzip) == ((("b", "2"),), 2, True)
+
+
+def test_variables_for_all_signals_hold_for_traces() -> None:
+    export = read(
+        OTEL_TRACES_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_HEADERS="a=1",
+        OTEL_EXPORTER_OTLP_TIMEOUT="3",
+        OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+    ).export
+
+    assert export is not None
+    assert (export.headers, export.timeout_ms, export.gzip) == ((("a", "1"),), 3, True)
+
+
+def test_the_exporters_defaults_are_small_and_patient() -> None:
+    export = read(OTEL_TRACES_EXPORTER="otlp").export
+
+    assert export is not None
+    assert (export.timeout_ms, export.gzip) == (10_000, False)
+    assert (export.schedule_delay_ms, export.max_queue, export.max_batch) == (1000, 8192, 512)
+
+
+def test_a_batch_fits_the_queue() -> None:
+    assert problems(OTEL_BSP_MAX_QUEUE_SIZE="10", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="20") == [
+        (
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE and OTEL_BSP_MAX_QUEUE_SIZE are 20 and 10; "
+            "a batch fits the queue"
+        )
+    ]
+
+
+def test_exporter_headers_are_not_part_of_what_is_printed() -> None:
+    settings = read(OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_HEADERS="authorization=hunter2")
+
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_bad_secret_is_told_without_its_value() -> None:
+    (problem,) = problems(OTEL_EXPORTER_OTLP_HEADERS="hunter2")
+
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in problem
+    assert "hunter2" not in problem
+
+
+# The daemon
+
+
+def test_the_log_is_text_unless_json_is_asked_for() -> None:
+    assert read().log_format == "text"
+    assert read(NETRA_LOGGER_FORMAT="JSON").log_format == "json"
+
+
+def test_the_log_level_is_pythons() -> None:
+    assert read(NETRA_LOGGER_LEVEL="WARN").log_level == logging.WARNING
+
+
+def test_times_have_defaults() -> None:
+    found = read()
+
+    assert (found.heartbeat_ms, found.watchdog_ms, found.drain_ms) == (1000, 10_000, 20_000)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([variable.name for variable in VARIABLES]),
+        st.one_of(st.text(max_size=30), st.sampled_from(["0", "1", "none", "true", "a=b", "{"])),
+    )
+)
+def test_any_environment_is_settings_or_a_settings_error(mapping: dict[str, str]) -> None:
+    try:
+        settings = Settings.from_env(mapping)
+    except SettingsError as error:
+        assert error.problems  # noqa: PT017 - either ending is right
+    else:
+        assert settings.pods.source.is_absolute()

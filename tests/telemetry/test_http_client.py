@@ -1,0 +1,227 @@
+"""POSTs over a real loopback connection to a server that says what the test wants."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from netra_node.telemetry.http_client import Poster, Target, TransportError, parse_target
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+class Server:
+    """Answers the n-th request it gets with the n-th answer; then closes. None closes without an answer."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes | None] = []
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.port = 0
+        self.open: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.open.add(task)
+        try:
+            while (answer := await self._next(reader)) is not None:
+                writer.write(answer)
+                await writer.drain()
+                if b"Connection: close" in answer or b"Length" not in answer:
+                    break
+        except (EOFError, ConnectionError):
+            pass
+        finally:
+            writer.transport.abort()
+            self.open.discard(task)
+
+    async def _next(self, reader: asyncio.StreamReader) -> bytes | None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        self.requests.append(head + await reader.readexactly(length))
+        return self.answers.pop(0) if self.answers else None
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    made.port = listening.sockets[0].getsockname()[1]
+    yield made
+    listening.close()
+    if made.open:
+        await asyncio.wait(made.open, timeout=5)
+    assert not made.open
+
+
+@pytest.fixture
+async def post(server: Server) -> AsyncIterator[Callable[[bytes], Awaitable[object]]]:
+    poster = Poster(Target("127.0.0.1", server.port, "/v1/traces"), [("X-Key", "k")], timeout=2)
+    yield poster.post
+    poster.close()
+
+
+async def test_a_request_on_the_wire(server, post) -> None:
+    server.answers = [OK]
+
+    await post(b"abc", [("Content-Encoding", "gzip")])
+
+    assert server.requests == [
+        b"POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nX-Key: k\r\n"
+        b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc" % server.port
+    ]
+
+
+async def test_an_answer_has_status_fields_and_body(server, post) -> None:
+    server.answers = [b"HTTP/1.1 429 Slow\r\nRetry-After:  7 \r\nContent-Length: 2\r\n\r\nno"]
+
+    answer = await post(b"")
+
+    assert (answer.status, answer.fields["retry-after"], answer.body) == (429, "7", b"no")
+
+
+async def test_one_connection_carries_many_requests(server, post) -> None:
+    server.answers = [OK, OK, OK]
+    for _ in range(3):
+        await post(b"abc")
+
+    assert server.connections == 1
+
+
+async def test_a_kept_connection_that_the_server_closed_is_replaced(server, post) -> None:
+    server.answers = [OK]
+    await post(b"1")
+    server.answers = [
+        None,
+        OK,
+    ]  # the first is taken by the connection that closes without an answer
+
+    answer = await post(b"2")
+
+    assert (answer.status, server.connections) == (200, 2)
+
+
+async def test_connection_close_is_obeyed(server, post) -> None:
+    server.answers = [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", OK]
+    await post(b"1")
+    await post(b"2")
+
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n0\r\nT: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nhi",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
+    ],
+    ids=["chunked", "until close", "1.0", "after 100"],
+)
+async def test_bodies_of_every_framing_are_read(server, post, answer) -> None:
+    server.answers = [answer]
+
+    found = await post(b"abc")
+
+    assert (found.status, found.body) == (200, b"hi")
+
+
+async def test_no_content_has_no_body(server, post) -> None:
+    server.answers = [b"HTTP/1.1 204 No Content\r\n\r\n"]
+
+    assert (await post(b"")).body == b""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 200_000,
+        None,
+    ],
+)
+async def test_what_is_no_sound_answer_is_a_transport_error(server, post, answer) -> None:
+    server.answers = [answer]
+
+    with pytest.raises(TransportError):
+        await post(b"abc")
+
+
+async def test_after_an_error_the_next_request_starts_afresh(server, post) -> None:
+    server.answers = [b"SSH-2.0-OpenSSH\r\n\r\n", OK]
+    with pytest.raises(TransportError):
+        await post(b"1")
+
+    assert (await post(b"2")).status == 200
+
+
+async def test_a_server_that_is_not_there_is_a_transport_error(unused_tcp_port) -> None:
+    poster = Poster(Target("127.0.0.1", unused_tcp_port, "/"), [], timeout=2)
+
+    with pytest.raises(TransportError):
+        await poster.post(b"")
+
+
+async def test_a_server_that_says_nothing_is_a_transport_error_in_time() -> None:
+    left = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.transport.abort()
+        left.set()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        poster = Poster(Target("127.0.0.1", port, "/"), [], timeout=0.05)
+        with pytest.raises(TransportError, match=r"no answer within 0.05 s"):
+            await poster.post(b"")
+        await left.wait()
+
+
+def test_a_target_has_the_default_port_of_its_scheme() -> None:
+    assert parse_target("http://c/v1/traces?x=1") == Target("c", 80, "/v1/traces?x=1")
+    assert parse_target("https://c").port == 443
+
+
+def test_an_ipv6_target_is_bracketed_in_the_host_field() -> None:
+    assert parse_target("http://[::1]:4318/v1").authority == "[::1]:4318"
+
+
+def test_https_verifies_the_collector() -> None:
+    tls = parse_target("https://c").tls
+
+    assert tls is not None
+    assert (tls.verify_mode, tls.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://c", "c:4318", "", "http://", "http://c:x", "http://c:99999"]
+)
+def test_a_malformed_url_is_an_error(url) -> None:
+    with pytest.raises(ValueError, match=r"expected|[Pp]ort"):
+        parse_target(url)
+
+
+def test_user_information_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ValueError, match="use a header") as caught:
+        parse_target("http://user:secret@c")
+
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unreadable_certificate_file_is_an_error(tmp_path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        parse_target("https://c", str(tmp_path / "missing.pem"))

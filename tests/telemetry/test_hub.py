@@ -1,0 +1,190 @@
+"""Everything joined: records in, pages and requests to a collector out."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+
+from netra_node.core.addresses import PodUid
+from netra_node.core.identity import PodIdentity
+from netra_node.core.records import Direction, Observer
+from netra_node.telemetry.export import ExportLimits
+from netra_node.telemetry.http_client import parse_target
+from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
+from netra_node.telemetry.paths import parse_templates
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    return Telemetry(TelemetryOptions())
+
+
+def page(telemetry: Telemetry) -> str:
+    return b"".join(telemetry.render(openmetrics=True)).decode()
+
+
+def requests(telemetry: Telemetry) -> dict[str, float]:
+    return {
+        sample.labels["service"]: sample.value
+        for family in parse_openmetrics(page(telemetry))
+        for sample in family.samples
+        if sample.name == "netra_http_requests_total"
+    }
+
+
+def pod(service: str, uid: str = "u") -> PodIdentity:
+    return PodIdentity(PodUid(uid), "shop", f"{service}-1", service)
+
+
+def test_an_observer_keeps_the_contract_of_the_proxy(telemetry, identity) -> None:
+    observer: Observer = telemetry.observer(identity)
+
+    assert observer is telemetry.observer(identity)
+
+
+def test_an_exchange_shows_in_metrics_traces_and_graph(
+    telemetry, identity, make_connection, make_exchange
+) -> None:
+    telemetry.directory.set_address("10.0.0.5", "web")
+    observer = telemetry.observer(identity)
+    connection = make_connection()
+    observer.connection_opened(connection)
+    observer.exchange_ended(connection, make_exchange())
+
+    assert requests(telemetry) == {"orders": 1}
+    (span,) = telemetry.traces()["spans"]
+    assert (span["service"], span["name"]) == ("orders", "GET /orders/{id}")
+    (edge,) = telemetry.graph()["edges"]
+    assert (edge["source"], edge["destination"], edge["requests"]) == ("web", "orders", 1)
+    assert json.dumps([span, edge])
+
+
+def test_totals_are_what_the_metrics_count(telemetry) -> None:
+    telemetry.metrics.spans.queue_full = 3
+    telemetry.metrics.opaque["tls"] = 2
+    telemetry.metrics.resets["client"] = 1
+    totals = telemetry.totals()
+
+    assert totals["spans"] == {
+        "exported": 0,
+        "failed": 0,
+        "queue_full": 3,
+        "rejected": 0,
+        "unsampled": 0,
+    }
+    assert totals["opaque"]["tls"] == 2
+    assert totals["resets"]["client"] == 1
+
+
+def test_a_renamed_service_counts_new_connections_under_its_new_name(
+    telemetry, make_connection, make_exchange
+) -> None:
+    old = telemetry.observer(pod("orders"))
+    connection = make_connection()
+    old.connection_opened(connection)
+    new = telemetry.observer(pod("checkout"))
+    old.exchange_ended(connection, make_exchange())
+    new.exchange_ended(make_connection(), make_exchange())
+
+    assert requests(telemetry) == {"orders": 1, "checkout": 1}
+
+
+def test_connections_of_a_pod_that_is_gone_are_still_counted(
+    telemetry, identity, make_connection
+) -> None:
+    observer = telemetry.observer(identity)
+    connection = make_connection()
+    observer.connection_opened(connection)
+    telemetry.forget(identity.uid)
+    connection.received = 7
+
+    assert 'netra_tcp_received_bytes_total{direction="inbound",namespace="shop"' in page(telemetry)
+    assert observer.service.inbound["external"].received == 7
+
+
+def test_forgetting_a_pod_twice_is_no_error(telemetry, identity) -> None:
+    telemetry.observer(identity)
+    telemetry.forget(identity.uid)
+    telemetry.forget(identity.uid)
+
+
+def test_pods_that_come_and_go_without_a_scrape_leave_nothing_behind(telemetry) -> None:
+    for number in range(50):
+        telemetry.observer(pod("orders", uid=f"u{number}"))
+        telemetry.forget(PodUid(f"u{number}"))
+
+    assert len(telemetry._leaving) <= 1
+    assert telemetry.metrics.services["shop", "orders"].users == 0
+
+
+def test_loop_lag_is_told(telemetry) -> None:
+    telemetry.observe_loop_lag(300_000)
+
+    assert 'netra_loop_lag_seconds_bucket{le="0.0005"} 1.0' in page(telemetry).replace(
+        "} 1\n", "} 1.0\n"
+    )
+
+
+def test_process_metrics_are_told(telemetry) -> None:
+    assert "process_resident_memory_bytes" in page(telemetry)
+
+
+def test_templates_and_collapsing_are_options(identity, make_connection, make_exchange) -> None:
+    options = TelemetryOptions(
+        path_templates=parse_templates("^/orders=>/o"), path_collapse=False, memory_spans=1
+    )
+    telemetry = Telemetry(options)
+    observer = telemetry.observer(identity)
+    for _ in range(2):
+        observer.exchange_ended(make_connection(), make_exchange())
+
+    assert [span["name"] for span in telemetry.traces()["spans"]] == ["GET /o/42"]
+
+
+async def test_without_a_collector_start_and_stop_do_nothing(telemetry) -> None:
+    telemetry.start()
+    await telemetry.stop(1)
+
+
+async def test_spans_reach_a_collector_and_are_counted(
+    identity, make_connection, make_exchange
+) -> None:
+    received = []
+    left = asyncio.Event()
+
+    async def collect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.partition(b"Content-Length: ")[2])
+        received.append((head, await reader.readexactly(length)))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.transport.abort()
+        left.set()
+
+    async with await asyncio.start_server(collect, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        target = parse_target(f"http://127.0.0.1:{port}/v1/traces")
+        collector = Collector(target, (("X-Key", "k"),), limits=ExportLimits(delay=0.01))
+        telemetry = Telemetry(TelemetryOptions(collector))
+        telemetry.start()
+        observer = telemetry.observer(identity)
+        for direction in Direction:
+            observer.exchange_ended(make_connection(direction), make_exchange())
+        await telemetry.stop(5)
+        await left.wait()
+
+    ((head, body),) = received
+    assert b"Content-Type: application/x-protobuf\r\n" in head
+    assert b"X-Key: k\r\n" in head
+    (group,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    assert group.resource.attributes[0].value.string_value == "orders"
+    assert group.scope_spans[0].scope.name == "netra-node"
+    assert [span.kind for span in group.scope_spans[0].spans] == [2, 3]
+    assert 'netra_spans_total{result="exported"} 2\n' in page(telemetry)
+    assert not list(telemetry.traces()["spans"])

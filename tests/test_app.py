@@ -1,0 +1,363 @@
+"""The daemon put together, in this process: without pods that can be captured, which e2e has."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from netra_node import __version__
+from netra_node.admin.listener import ListenError
+from netra_node.app import App, PodReadings
+from netra_node.core.addresses import PodUid
+from netra_node.core.desired import DesiredPod, PodOptions
+from netra_node.core.identity import PodIdentity
+from netra_node.core.ports import PortSet
+from netra_node.discovery.file_source import PodsFileError
+from netra_node.interception.slots import Slots
+from netra_node.settings.model import Settings
+from netra_node.telemetry.hub import Telemetry, TelemetryOptions
+
+WEB = DesiredPod(PodIdentity(PodUid("uid-web"), "default", "web", "shop"), "/run/netns/nt-missing")
+RENAMED = replace(WEB, identity=replace(WEB.identity, service="front"))
+
+
+def settings(pods_file: Path = Path("/pods.json"), **different: str) -> Settings:
+    return Settings.from_env({"NETRA_POD_SOURCE": f"file://{pods_file}", **different})
+
+
+# ---- how each pod's connections are read
+
+
+def readings(**different: str) -> tuple[PodReadings, Telemetry]:
+    telemetry = Telemetry(TelemetryOptions())
+    return PodReadings(settings(**different).tracing, telemetry), telemetry
+
+
+def test_a_pod_is_read_the_same_way_each_time() -> None:
+    made, _ = readings()
+
+    assert made.of(WEB) is made.of(WEB)
+
+
+def test_a_pods_options_do_not_change_how_it_is_read() -> None:
+    made, _ = readings()
+    other_ports = replace(WEB, options=PodOptions(http_ports=PortSet(((80, 80),))))
+
+    assert made.of(WEB) is made.of(other_ports)
+
+
+def test_a_changed_name_changes_the_reading_and_keeps_the_links() -> None:
+    made, _ = readings()
+    before, after = made.of(WEB), made.of(RENAMED)
+
+    assert before is not after
+    assert before.rules.tracing.links is after.rules.tracing.links
+
+
+def test_pods_never_share_links() -> None:
+    made, _ = readings()
+    other = replace(WEB, identity=replace(WEB.identity, uid=PodUid("uid-orders")))
+
+    assert made.of(WEB).rules.tracing.links is not made.of(other).rules.tracing.links
+
+
+def test_a_forgotten_pod_begins_anew() -> None:
+    made, _ = readings()
+    before = made.of(WEB)
+    made.forget(WEB.identity.uid)
+
+    assert made.of(WEB).rules.tracing.links is not before.rules.tracing.links
+
+
+def test_forgetting_a_pod_nobody_knows_is_nothing() -> None:
+    made, _ = readings()
+
+    made.forget(PodUid("uid-nobody"))
+
+
+def test_what_was_looked_for_in_a_forgotten_pods_links_still_counts() -> None:
+    made, _ = readings()
+    made.of(WEB).rules.tracing.links.find(b"nowhere", 1)
+    made.forget(WEB.identity.uid)
+    made.of(WEB).rules.tracing.links.find(b"nowhere", 1)
+
+    assert made.link_results()["none"] == 2
+
+
+def test_without_pods_there_is_nothing_to_link_to() -> None:
+    made, _ = readings()
+    made.expire(1)
+
+    assert (made.contexts(), made.link_results()) == (0, {})
+
+
+def test_a_captured_pod_is_a_peer_by_its_addresses_until_it_is_forgotten() -> None:
+    made, telemetry = readings()
+    made.of(WEB)
+    made.entered(WEB, ("10.0.0.1", "fd00::1"))
+    seen = [telemetry.directory.service_at(address) for address in ("10.0.0.1", "fd00::1")]
+    made.forget(WEB.identity.uid)
+
+    assert seen == ["shop", "shop"]
+    assert telemetry.directory.service_at("10.0.0.1") is None
+
+
+def test_a_pod_that_moved_is_no_peer_by_the_addresses_it_had() -> None:
+    made, telemetry = readings()
+    made.of(WEB)
+    made.entered(WEB, ("10.0.0.1",))
+    made.entered(WEB, ("10.0.0.2",))
+
+    assert telemetry.directory.service_at("10.0.0.1") is None
+    assert telemetry.directory.service_at("10.0.0.2") == "shop"
+
+
+# ---- the daemon
+
+
+@pytest.fixture
+def slots() -> Iterator[Slots]:
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    slots = Slots(2)
+    yield slots
+    slots.close()
+    gc.unfreeze()  # the daemon keeps what it was built of out of collections
+    gc.set_threshold(*thresholds)
+    sys.setswitchinterval(interval)
+
+
+def pod(name: str, netns: str = "/run/netns/nt-missing", **labels: str) -> dict[str, Any]:
+    labels = {"netra.io/enabled": "true", **labels}
+    return {"metadata": {"name": name, "labels": labels, "annotations": {"netra.io/netns": netns}}}
+
+
+@pytest.fixture
+def pods_file(tmp_path: Path) -> Path:
+    path = tmp_path / "pods.json"
+    write(path, pod("web"))
+    return path
+
+
+def write(path: Path, *pods: dict[str, Any]) -> None:
+    path.write_text(json.dumps({"kind": "PodList", "items": list(pods)}))
+
+
+def spoil(path: Path) -> None:
+    path.write_text("{")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Running:
+    """An App that runs on this loop."""
+
+    def __init__(self, pods_file: Path, slots: Slots) -> None:
+        self.public, self.debug = free_port(), free_port()
+        ports = {"NETRA_PROMETHEUS_PORT": str(self.public), "NETRA_PPROF_PORT": str(self.debug)}
+        self.app = App(settings(pods_file, **ports), slots)
+
+    async def ask(self, port: int, path: str) -> tuple[int, str]:
+        def fetch() -> tuple[int, str]:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+
+        return await asyncio.to_thread(fetch)
+
+    async def status(self) -> dict[str, Any]:
+        _, body = await self.ask(self.debug, "/status")
+        return cast("dict[str, Any]", json.loads(body))
+
+    async def until_status(self, true: Any) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            while not true(status := await self.status()):  # noqa: ASYNC110 - it sends no events
+                await asyncio.sleep(0.02)
+        return status
+
+
+@contextlib.asynccontextmanager
+async def running(pods_file: Path, slots: Slots) -> AsyncIterator[Running]:
+    made = Running(pods_file, slots)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(made.app.run())
+        async with asyncio.timeout(5):
+            while not await answers(made.debug):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        try:
+            yield made
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def test_a_missing_pods_file_is_an_error_at_the_start(tmp_path: Path, slots: Slots) -> None:
+    with pytest.raises(PodsFileError, match="cannot be read"):
+        App(settings(tmp_path / "missing.json"), slots)
+
+
+async def test_a_taken_admin_port_is_an_error(pods_file: Path, slots: Slots) -> None:
+    made = Running(pods_file, slots)
+    with (
+        socket.create_server(("127.0.0.1", made.public)),
+        pytest.raises(ListenError, match=str(made.public)),
+    ):
+        await made.app.run()
+
+
+async def test_it_runs_until_it_is_told_to_stop(pods_file: Path, slots: Slots) -> None:
+    async with running(pods_file, slots) as daemon:
+        assert (await daemon.ask(daemon.public, "/healthz"))[0] == 200
+
+    assert not await answers(daemon.public)
+    assert not await answers(daemon.debug)
+
+
+async def test_a_pod_that_cannot_be_captured_does_not_keep_it_from_being_ready(
+    pods_file: Path, slots: Slots
+) -> None:
+    async with running(pods_file, slots) as daemon:
+        await daemon.until_status(lambda status: not status["waiting_for"])
+
+        assert (await daemon.ask(daemon.public, "/readyz"))[0] == 200
+
+
+async def test_status_says_which_pods_are_pending_and_why(pods_file: Path, slots: Slots) -> None:
+    async with running(pods_file, slots) as daemon:
+        status = await daemon.until_status(lambda status: status["pods"][0]["reason"])
+
+    (shown,) = status["pods"]
+    assert (shown["name"], shown["state"]) == ("web", "pending")
+    assert shown["reason"] == "no network namespace at /run/netns/nt-missing"
+
+
+async def test_status_says_who_answers_and_what_was_counted(pods_file: Path, slots: Slots) -> None:
+    async with running(pods_file, slots) as daemon:
+        status = await daemon.status()
+
+    assert status["pid"] == os.getpid()
+    assert status["heartbeat_milliseconds"] == 1000
+    assert status["ports"] == {"inbound": 14955, "outbound": 14956}
+    assert status["totals"]["spans"]["queue_full"] == 0
+    assert status["totals"]["opaque"]["tls"] == 0
+    assert status["totals"]["resets"]["client"] == 0
+
+
+async def test_without_a_collector_status_names_none(pods_file: Path, slots: Slots) -> None:
+    async with running(pods_file, slots) as daemon:
+        assert (await daemon.status())["collector"] is None
+
+
+async def test_a_collector_is_named_without_its_query(pods_file: Path, slots: Slots) -> None:
+    url = "http://127.0.0.1:1/in?token=hunter2"
+    made = App(settings(pods_file, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=url), slots)
+
+    assert made.status()["collector"] == "http://127.0.0.1:1/in"
+
+
+async def test_the_hosts_namespace_is_never_captured(pods_file: Path, slots: Slots) -> None:
+    write(pods_file, pod("web", "/proc/self/ns/net"))
+    async with running(pods_file, slots) as daemon:
+        status = await daemon.until_status(lambda status: status["pods"][0]["reason"])
+
+    assert "host's or the daemon's own" in status["pods"][0]["reason"]
+
+
+async def test_a_changed_pods_file_is_read_again(pods_file: Path, slots: Slots) -> None:
+    async with running(pods_file, slots) as daemon:
+        write(pods_file, pod("web"), pod("orders"))
+        status = await daemon.until_status(lambda status: len(status["pods"]) == 2)
+
+    assert [shown["name"] for shown in status["pods"]] == ["orders", "web"]
+
+
+async def test_a_broken_pods_file_is_shown_and_the_last_good_list_stays(
+    pods_file: Path, slots: Slots, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(pods_file, slots) as daemon:
+        spoil(pods_file)
+        status = await daemon.until_status(lambda status: status["source"]["problem"])
+
+    assert [shown["name"] for shown in status["pods"]] == ["web"]
+    assert caplog.text.count("the last good list stays in force") == 1
+
+
+async def test_a_mended_pods_file_is_logged_once(
+    pods_file: Path, slots: Slots, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with running(pods_file, slots) as daemon:
+        spoil(pods_file)
+        await daemon.until_status(lambda status: status["source"]["problem"])
+        write(pods_file, pod("web"))
+        await daemon.until_status(lambda status: not status["source"]["problem"])
+
+    assert caplog.messages.count(f"pods file {pods_file} can be used again") == 1
+
+
+async def test_start_and_stop_are_logged(
+    pods_file: Path, slots: Slots, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with running(pods_file, slots):
+        pass
+
+    assert caplog.messages[0] == f"netra-node {__version__} starts: pid {os.getpid()}"
+    assert caplog.messages[-1] == "stopped"
+
+
+async def test_metrics_are_served(pods_file: Path, slots: Slots) -> None:
+    async with running(pods_file, slots) as daemon:
+        await daemon.until_status(lambda status: not status["waiting_for"])
+        code, text = await daemon.ask(daemon.public, "/metrics")
+
+    assert code == 200
+    assert 'netra_pods{state="pending"} 1' in text
+
+
+class FailingSource:
+    """Cannot be looked at."""
+
+    problem = None
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def poll(self) -> bool:
+        self.looks += 1
+        raise RuntimeError("planted")
+
+
+async def test_a_look_that_fails_is_not_the_last(pods_file: Path, slots: Slots) -> None:
+    app = App(settings(pods_file), slots)
+    source = FailingSource()
+    app._source = source  # type: ignore[assignment]
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, what: told.append(what))
+    with pytest.raises(RuntimeError, match="planted"):
+        app._look()
+    await asyncio.sleep(0.3)
+
+    assert source.looks == 2
+    assert len(told) == 1

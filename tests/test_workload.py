@@ -1,0 +1,691 @@
+"""In real namespaces: `web` is captured, `orders` is its neighbour."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from netra_node import netns
+from netra_node.core.addresses import PodUid
+from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
+from netra_node.core.identity import PodIdentity
+from netra_node.core.ports import PortSet
+from netra_node.core.records import Observer
+from netra_node.interception.slots import Slots
+from netra_node.netns import Namespace
+from netra_node.testbed import Testbed
+from netra_node.workload import CaptureError, Ground, Reading, State, Workload
+from tests.interception.pods import TABLE, V4, Pod, tables
+from tests.proxy.support import (
+    GET,
+    OK,
+    TLS,
+    RecordingObserver,
+    is_reset,
+    open_descriptors,
+    read,
+    read_all,
+    rules,
+    send,
+    until,
+)
+
+pytestmark = pytest.mark.netns
+
+INBOUND, OUTBOUND = 14955, 14956
+ANYIP_IS_LOCAL = ("192.0.0.8", 0)
+
+
+@pytest.fixture(scope="module")
+def bed() -> Iterator[Testbed]:
+    with Testbed("workload") as bed:
+        bed.add_pod("web")
+        bed.add_pod("orders")
+        yield bed
+
+
+def open_pod(bed: Testbed, name: str) -> Iterator[Pod]:
+    about = next(pod for pod in bed.pods if pod.name == name)
+    with Namespace.open(about.path) as namespace:
+        pod = Pod(namespace, about.ipv4, about.ipv6)
+        with pod.sockets:
+            yield pod
+
+
+@pytest.fixture
+def web(bed: Testbed) -> Iterator[Pod]:
+    yield from open_pod(bed, "web")
+
+
+@pytest.fixture
+def orders(bed: Testbed) -> Iterator[Pod]:
+    yield from open_pod(bed, "orders")
+
+
+@pytest.fixture
+def short(bed: Testbed) -> Iterator[DesiredPod]:
+    """A pod whose namespace the test removes."""
+    about = bed.add_pod("short")
+    who = PodIdentity(PodUid("uid-short"), "default", "short", "short")
+    yield DesiredPod(who, about.path)
+    if about in bed.pods:
+        bed.remove_pod("short")
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    slots = Slots(4)
+    yield Ground(slots, TABLE, netns.off_limits(), INBOUND, OUTBOUND, 1000)
+    slots.close()
+
+
+@pytest.fixture
+def observer() -> RecordingObserver:
+    return RecordingObserver()
+
+
+@pytest.fixture
+def reading(observer: RecordingObserver) -> Reading:
+    return Reading(rules(), cast("Observer", observer))
+
+
+def desired(pod: Pod, **different: object) -> DesiredPod:
+    who = PodIdentity(PodUid("uid-web"), "default", "web", "web")
+    return replace(DesiredPod(who, pod.namespace.path), **different)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def workload(web: Pod, ground: Ground, reading: Reading) -> AsyncIterator[Workload]:
+    """`web`, not started; let go of at the end."""
+    workload = Workload(desired(web), ground, reading)
+    yield workload
+    await workload.abandon()
+
+
+def nonblocking(sock: socket.socket) -> socket.socket:
+    sock.setblocking(False)
+    return sock
+
+
+async def accept(listener: socket.socket, pod: Pod) -> socket.socket:
+    accepted, _ = await asyncio.wait_for(
+        asyncio.get_running_loop().sock_accept(nonblocking(listener)), 2
+    )
+    pod.sockets.enter_context(accepted)
+    return nonblocking(accepted)
+
+
+async def connect(source: Pod, target: tuple[str, int]) -> socket.socket:
+    client = nonblocking(source.client(V4))
+    await asyncio.wait_for(asyncio.get_running_loop().sock_connect(client, target), 2)
+    return client
+
+
+async def inbound(web: Pod, orders: Pod) -> tuple[socket.socket, socket.socket]:
+    """Return both ends of a connection to the captured pod."""
+    app = web.server("0.0.0.0")
+    client = await connect(orders, (web.ipv4, app.getsockname()[1]))
+    return client, await accept(app, web)
+
+
+def anyip_is_local(pod: Pod) -> bool:
+    """Tell whether the routes that bring an application's answers back to us are there."""
+    with pod.client(V4) as probe, contextlib.suppress(OSError):
+        probe.bind(ANYIP_IS_LOCAL)
+        return True
+    return False
+
+
+# ---- entering
+
+
+async def test_started_it_is_running_and_holds_a_lease(workload: Workload, web: Pod) -> None:
+    assert workload.state is State.STARTING
+    await workload.start()
+
+    assert workload.state is State.RUNNING
+    assert tables(web) == {TABLE}
+    assert workload.captured_seconds > 0
+
+
+async def test_it_tells_where_it_listens(workload: Workload) -> None:
+    assert workload.ports == (0, 0)
+    await workload.start()
+
+    assert workload.ports == (INBOUND, OUTBOUND)
+
+
+async def test_where_an_application_holds_our_port_it_tells_the_one_used_instead(
+    workload: Workload, web: Pod
+) -> None:
+    web.server("127.0.0.1", OUTBOUND)
+    await workload.start()
+
+    assert workload.ports[0] == INBOUND
+    assert workload.ports[1] not in (0, OUTBOUND)
+
+
+async def test_it_knows_the_addresses_of_its_namespace(workload: Workload, web: Pod) -> None:
+    await workload.start()
+
+    assert web.ipv4 in workload.addresses
+
+
+async def test_a_connection_to_the_pod_passes_through_us_as_the_clients(
+    workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    client, server = await inbound(web, orders)
+    await send(client, GET)
+    assert await read(server, len(GET)) == GET
+    await send(server, OK)
+
+    assert await read(client, len(OK)) == OK
+    assert server.getpeername() == client.getsockname()
+    assert observer.events == ["opened", "exchange ok"]
+
+
+async def test_a_connection_from_the_pod_passes_through_us(
+    workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    app = orders.server("0.0.0.0")
+    client = await connect(web, (orders.ipv4, app.getsockname()[1]))
+    server = await accept(app, orders)
+    await send(client, GET)
+    assert await read(server, len(GET)) == GET
+    await send(server, OK)
+
+    assert await read(client, len(OK)) == OK
+    assert server.getpeername()[0] == web.ipv4
+    assert observer.events == ["opened", "exchange ok"]
+
+
+async def test_a_closed_port_of_the_pod_refuses_as_without_us(
+    workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    await workload.start()
+
+    with pytest.raises(ConnectionRefusedError):
+        await connect(orders, (web.ipv4, 9))
+    assert observer.events == []
+
+
+async def test_where_an_application_has_our_ports_we_take_others(
+    workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    web.server("0.0.0.0", INBOUND)
+    web.server("0.0.0.0", OUTBOUND)
+    await workload.start()
+    client, server = await inbound(web, orders)
+    await send(client, TLS)
+
+    assert await read(server, len(TLS)) == TLS
+    assert observer.events == ["opened", "opaque tls"]
+
+
+async def test_a_beat_before_the_start_is_nothing(workload: Workload) -> None:
+    workload.beat()
+
+
+# ---- refused
+
+
+async def refusal(pod: DesiredPod, ground: Ground, reading: Reading) -> str:
+    workload = Workload(pod, ground, reading)
+    with pytest.raises(CaptureError) as refused:
+        await workload.start()
+    assert workload.state is State.STOPPED
+    return str(refused.value)
+
+
+async def test_a_missing_namespace_is_named(ground: Ground, reading: Reading, web: Pod) -> None:
+    pod = desired(web, netns="/run/netns/nt-missing")
+
+    assert await refusal(pod, ground, reading) == "no network namespace at /run/netns/nt-missing"
+
+
+async def test_our_own_namespace_is_refused(ground: Ground, reading: Reading, web: Pod) -> None:
+    reason = await refusal(desired(web, netns="/proc/self/ns/net"), ground, reading)
+
+    assert reason == "its network namespace is the host's or the daemon's own"
+
+
+async def test_a_namespace_without_the_pods_address_is_refused(
+    ground: Ground, reading: Reading, web: Pod
+) -> None:
+    reason = await refusal(desired(web, addresses=("10.1.2.3",)), ground, reading)
+
+    assert reason == "its network namespace does not have the pod's address 10.1.2.3"
+
+
+async def test_one_of_the_pods_addresses_is_enough(
+    web: Pod, ground: Ground, reading: Reading
+) -> None:
+    workload = Workload(desired(web, addresses=("10.1.2.3", web.ipv4)), ground, reading)
+    await workload.start()
+    await workload.abandon()
+
+
+async def test_a_namespace_that_another_pod_has_is_refused(
+    workload: Workload, web: Pod, ground: Ground, reading: Reading
+) -> None:
+    await workload.start()
+
+    reason = await refusal(desired(web), ground, reading)
+
+    assert reason == "its network namespace is captured already, for another pod"
+
+
+@pytest.mark.parametrize("addresses", [(), ("10.1.2.3",)])
+async def test_a_refused_pod_takes_nothing_from_the_one_that_has_the_namespace(
+    workload: Workload, web: Pod, ground: Ground, reading: Reading, addresses: tuple[str, ...]
+) -> None:
+    await workload.start()
+    await refusal(desired(web, addresses=addresses), ground, reading)
+
+    assert anyip_is_local(web)
+    assert tables(web) == {TABLE}
+
+
+async def test_a_start_that_fails_half_way_leaves_nothing(
+    web: Pod, ground: Ground, reading: Reading
+) -> None:
+    before = open_descriptors()
+    none_free = Slots(0)
+
+    reason = await refusal(desired(web), replace(ground, slots=none_free), reading)
+    none_free.close()
+
+    assert reason == "no descriptor left for another pod"
+    assert not anyip_is_local(web)
+    assert tables(web) == set()
+    assert not ground.held
+    await until(lambda: open_descriptors() == before)
+
+
+async def test_a_pod_that_could_not_be_captured_can_be_captured_later(
+    web: Pod, ground: Ground, reading: Reading, workload: Workload
+) -> None:
+    none_free = Slots(0)
+    await refusal(desired(web), replace(ground, slots=none_free), reading)
+    none_free.close()
+
+    await workload.start()
+
+
+# ---- changing
+
+
+async def test_a_change_holds_for_new_connections(
+    workload: Workload, web: Pod, orders: Pod, reading: Reading, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    await inbound(web, orders)
+    none = PodOptions(http_ports=PortSet(((1, 1),)))
+    changed = desired(web, options=none)
+    await workload.change(changed, reading)
+    await inbound(web, orders)
+
+    assert workload.pod is changed
+    assert observer.events == ["opened", "opened", "opaque port"]
+
+
+async def test_changed_ports_hold_for_new_connections(
+    workload: Workload, web: Pod, orders: Pod, reading: Reading, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    client, server = await inbound(web, orders)
+
+    await workload.change(desired(web, options=PodOptions(inbound_ports=PortSet(()))), reading)
+    await inbound(web, orders)
+
+    assert observer.events == ["opened"]
+    await send(client, GET)
+    assert await read(server, 16)
+
+
+async def test_mode_redirect_shows_the_application_its_own_address(
+    workload: Workload, web: Pod, orders: Pod, reading: Reading
+) -> None:
+    await workload.start()
+    own = [(await inbound(web, orders))[1].getsockname()[0]]
+
+    for mode in (InboundMode.REDIRECT, InboundMode.TPROXY, InboundMode.REDIRECT):
+        await workload.change(desired(web, options=PodOptions(inbound_mode=mode)), reading)
+        own.append((await inbound(web, orders))[1].getsockname()[0])
+
+    assert own == [ANYIP_IS_LOCAL[0], web.ipv4, ANYIP_IS_LOCAL[0], web.ipv4]
+
+
+async def test_a_pod_may_start_in_mode_redirect(
+    web: Pod, orders: Pod, ground: Ground, reading: Reading
+) -> None:
+    options = PodOptions(inbound_mode=InboundMode.REDIRECT)
+    workload = Workload(desired(web, options=options), ground, reading)
+    await workload.start()
+    client, server = await inbound(web, orders)
+
+    assert server.getsockname()[0] == web.ipv4
+    assert server.getpeername() == client.getsockname()
+    await workload.abandon()
+
+
+async def test_a_listener_of_the_application_on_our_port_does_not_forbid_mode_redirect(
+    workload: Workload, web: Pod, orders: Pod, reading: Reading
+) -> None:
+    web.server("0.0.0.0", INBOUND)
+    options = PodOptions(inbound_mode=InboundMode.REDIRECT)
+    await workload.start()
+
+    await workload.change(desired(web, options=options), reading)
+
+    assert (await inbound(web, orders))[1].getsockname()[0] == web.ipv4
+
+
+async def test_a_change_the_kernel_refuses_leaves_everything_as_it_was(
+    workload: Workload, web: Pod, orders: Pod, reading: Reading, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    before = workload.pod
+    overlapping = PodOptions(inbound_ports=PortSet(((80, 90), (85, 95))), http_ports=PortSet(()))
+
+    with pytest.raises(CaptureError, match="refuses"):
+        await workload.change(desired(web, options=overlapping), reading)
+
+    await inbound(web, orders)
+    assert workload.pod is before
+    assert observer.events == ["opened"]
+
+
+# ---- leaving
+
+
+async def test_what_it_left_is_as_it_was(
+    web: Pod, orders: Pod, ground: Ground, reading: Reading
+) -> None:
+    before = open_descriptors()
+    workload = Workload(desired(web), ground, reading)
+    await workload.start()
+    assert anyip_is_local(web)
+    await workload.leave(1)
+
+    assert workload.state is State.STOPPED
+    assert tables(web) == set()
+    assert not anyip_is_local(web)
+    assert not ground.held
+    await until(lambda: open_descriptors() == before)
+
+
+async def test_left_it_can_be_entered_again(
+    workload: Workload, web: Pod, ground: Ground, reading: Reading
+) -> None:
+    await workload.start()
+    await workload.leave(1)
+    again = Workload(desired(web), ground, reading)
+    await again.start()
+    await again.abandon()
+
+
+async def test_while_it_leaves_new_connections_go_direct(
+    workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    await inbound(web, orders)
+    leaving = asyncio.gather(workload.leave(None))
+    await asyncio.sleep(0.1)
+    client, server = await inbound(web, orders)
+    await send(client, TLS)
+
+    assert await read(server, len(TLS)) == TLS
+    assert observer.events == ["opened"]
+    workload.hurry(0)
+    await leaving
+
+
+async def test_without_a_limit_it_waits_for_the_last_connection(
+    workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    client, server = await inbound(web, orders)
+    leaving = asyncio.gather(workload.leave(None))
+    await asyncio.sleep(0.5)
+    assert (workload.state, workload.connections) == (State.DRAINING, 1)
+    await send(client, TLS)
+    assert await read(server, len(TLS)) == TLS
+    client.close()
+    server.close()
+    await asyncio.wait_for(leaving, 1)
+
+    assert observer.events[-1] == "ended ok"
+
+
+async def test_recalled_it_captures_again_and_the_old_connections_go_on(
+    workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    client, server = await inbound(web, orders)
+    leaving = asyncio.gather(workload.leave(None))
+    await asyncio.sleep(0.4)
+    workload.recall()
+    assert await asyncio.wait_for(leaving, 1) == [False]
+    await inbound(web, orders)
+
+    assert (workload.state, workload.connections) == (State.RUNNING, 2)
+    assert observer.events == ["opened", "opened"]
+    await send(client, TLS)
+    assert await read(server, len(TLS)) == TLS
+
+
+async def test_recalled_it_can_leave_again(workload: Workload, web: Pod) -> None:
+    await workload.start()
+    leaving = asyncio.gather(workload.leave(None))
+    await asyncio.sleep(0.1)
+    workload.recall()
+    await leaving
+
+    assert await workload.leave(None)
+    assert tables(web) == set()
+
+
+async def test_recalled_to_a_namespace_that_is_gone_it_leaves(
+    bed: Testbed, short: DesiredPod, ground: Ground, reading: Reading
+) -> None:
+    workload = Workload(short, ground, reading)
+    await workload.start()
+    leaving = asyncio.gather(workload.leave(None))
+    await asyncio.sleep(0.1)
+    workload.recall()
+    await asyncio.to_thread(bed.remove_pod, "short")
+
+    assert await leaving == [True]
+    assert workload.state is State.STOPPED
+
+
+async def test_rules_that_cannot_be_filled_again_are_given_up(
+    workload: Workload, web: Pod, caplog: pytest.LogCaptureFixture
+) -> None:
+    await workload.start()
+    lease = workload._lease
+    assert lease is not None
+    lease.replace = lambda _rules: refuse()  # type: ignore[method-assign]
+    leaving = asyncio.gather(workload.leave(None))
+    await asyncio.sleep(0.1)
+    workload.recall()
+
+    assert await leaving == [True]
+    assert tables(web) == set()
+    assert "planted" in caplog.text
+
+
+async def test_with_a_limit_idle_connections_end_with_fin(
+    workload: Workload, web: Pod, orders: Pod
+) -> None:
+    await workload.start()
+    client, server = await inbound(web, orders)
+    await asyncio.wait_for(workload.leave(5), 2)
+
+    assert await read_all(client) == b""
+    assert await read_all(server) == b""
+
+
+async def test_at_the_limit_what_is_left_is_reset_while_the_rules_still_translate(
+    workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    await workload.start()
+    app = orders.server("0.0.0.0")
+    client = await connect(web, (orders.ipv4, app.getsockname()[1]))
+    server = await accept(app, orders)
+    await send(client, GET)
+    await read(server, len(GET))
+    await workload.leave(0)
+
+    assert await is_reset(client)
+    assert await is_reset(server)
+    assert observer.events[1:] == ["exchange drained", "reset drain", "ended drained"]
+
+
+async def test_hurried_it_waits_no_longer_than_told(
+    workload: Workload, web: Pod, orders: Pod
+) -> None:
+    await workload.start()
+    client, server = await inbound(web, orders)
+    await send(client, TLS)
+    await read(server, len(TLS))
+    leaving = asyncio.gather(workload.leave(None))
+    await asyncio.sleep(0.05)  # while the handshakes under way are waited for
+    workload.hurry(0.1)
+    await asyncio.wait_for(leaving, 2)
+
+    assert await is_reset(client)
+
+
+async def test_a_flush_that_is_refused_does_not_keep_it(
+    workload: Workload, web: Pod, caplog: pytest.LogCaptureFixture
+) -> None:
+    await workload.start()
+    lease = workload._lease
+    assert lease is not None
+    lease.flush = refuse  # type: ignore[method-assign]
+    await workload.leave(1)
+
+    assert tables(web) == set()
+    assert "planted" in caplog.text
+
+
+def refuse() -> None:
+    raise OSError(1, "planted")
+
+
+# ---- another daemon in the same namespace
+
+
+@pytest.fixture
+async def successor(web: Pod, ground: Ground, reading: Reading) -> AsyncIterator[Workload]:
+    """The same pod's, of another daemon."""
+    theirs = replace(ground, table="netra-0badcafe", held=set())
+    workload = Workload(desired(web), theirs, reading)
+    yield workload
+    await workload.abandon()
+
+
+async def test_routes_stay_while_another_daemon_needs_them(
+    workload: Workload, successor: Workload, web: Pod
+) -> None:
+    await workload.start()
+    await successor.start()
+    await workload.leave(0)
+
+    assert tables(web) == {"netra-0badcafe"}
+    assert anyip_is_local(web)
+    await successor.leave(0)
+    assert not anyip_is_local(web)
+
+
+async def test_a_predecessor_that_leaves_meanwhile_takes_no_routes_along(
+    workload: Workload, successor: Workload, web: Pod
+) -> None:
+    await workload.start()
+    await asyncio.gather(workload.leave(0), successor.start())
+
+    assert anyip_is_local(web)
+
+
+async def test_on_a_kernel_without_owners_a_pod_is_captured_and_left_too(
+    web: Pod, orders: Pod, ground: Ground, reading: Reading, observer: RecordingObserver
+) -> None:
+    workload = Workload(desired(web), replace(ground, owner=False), reading)
+    await workload.start()
+    await inbound(web, orders)
+    await workload.leave(0)
+
+    assert observer.events[0] == "opened"
+    assert tables(web) == set()
+
+
+# ---- a namespace that goes
+
+
+async def test_a_namespace_whose_name_goes_has_vanished(
+    bed: Testbed, short: DesiredPod, ground: Ground, reading: Reading
+) -> None:
+    workload = Workload(short, ground, reading)
+    assert not workload.vanished
+    await workload.start()
+    assert not workload.vanished
+    await asyncio.to_thread(bed.remove_pod, "short")
+
+    assert workload.vanished
+    await workload.abandon()
+
+
+async def test_abandoned_it_holds_the_namespace_no_longer(
+    bed: Testbed, short: DesiredPod, ground: Ground, reading: Reading
+) -> None:
+    before = open_descriptors() - 2  # the bed's own, closed as it removes the pod
+    workload = Workload(short, ground, reading)
+    await workload.start()
+    await asyncio.to_thread(bed.remove_pod, "short")
+    await workload.abandon()
+
+    assert workload.state is State.STOPPED
+    assert not ground.held
+    await until(lambda: open_descriptors() == before)
+
+
+async def test_leaving_ends_with_the_namespace(
+    bed: Testbed, short: DesiredPod, ground: Ground, reading: Reading
+) -> None:
+    address = next(pod.ipv4 for pod in bed.pods if pod.name == "short")
+    workload = Workload(short, ground, reading)
+    await workload.start()
+    with bed.run_inside("short", lambda: socket.create_server(("0.0.0.0", 0))) as app:
+        client = nonblocking(bed.run_inside("web", socket.socket))
+        with client:
+            there = (address, app.getsockname()[1])
+            await asyncio.get_running_loop().sock_connect(client, there)
+            leaving = asyncio.gather(workload.leave(None))
+            await asyncio.sleep(0.4)
+            assert workload.connections == 1
+            await asyncio.to_thread(bed.remove_pod, "short")
+            await asyncio.wait_for(leaving, 2)
+
+    assert workload.state is State.STOPPED
+
+
+async def test_a_path_that_cannot_be_looked_at_has_not_vanished(
+    workload: Workload, tmp_path: Path
+) -> None:
+    await workload.start()
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert workload._namespace is not None
+    path, workload._namespace.path = workload._namespace.path, str(loop)
+
+    assert not workload.vanished
+    workload._namespace.path = path
