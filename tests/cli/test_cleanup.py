@@ -1,14 +1,13 @@
 """What the command says. What it does to namespaces: `test_cleanup` of the package, and e2e."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from netra_node.cleanup import UNSEEN, Found
 from netra_node.cli.cleanup import refused, summary, told
 from netra_node.interception.leftovers import Leftovers, Table
+from tests.cli.command import netra_node
 
 LEFT = Found("/run/netns/a", left=Leftovers((Table("netra-0badcafe", 0),)))
 NOTHING = Found("/run/netns/b")
@@ -16,14 +15,7 @@ SKIPPED = Found("/run/netns/c", "no such network namespace")
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "netra_node", "cleanup", *arguments],
-        env={"PATH": os.environ["PATH"], **settings},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    return netra_node("cleanup", *arguments, **settings)
 
 
 def test_what_was_removed_is_told_with_its_namespace() -> None:

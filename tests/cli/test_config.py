@@ -1,24 +1,16 @@
 """The command: what goes to which stream, and the exit code."""
 
 import json
-import os
 import subprocess
-import sys
 
 from netra_node.cli.config_report import markdown
+from tests.cli.command import netra_node
 
 SOURCE = {"NETRA_POD_SOURCE": "file:///pods.yaml"}
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "netra_node", "config", *arguments],
-        env={"PATH": os.environ["PATH"], **settings},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    return netra_node("config", *arguments, **settings)
 
 
 def test_settings_that_can_be_used_are_shown_with_exit_code_0() -> None:

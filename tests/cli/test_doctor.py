@@ -1,7 +1,6 @@
 """The command: facts from this machine, and the exit code."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -11,25 +10,15 @@ from typing import Any
 import pytest
 
 from tests.cli.admin_stub import answering, unused_port
+from tests.cli.command import netra_node
 from tests.cli.test_status_report import pod, status
 
 pytestmark = pytest.mark.netns
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "netra_node", "doctor", *arguments],
-        env={
-            "PATH": os.environ["PATH"],
-            "NETRA_PROMETHEUS_PORT": "0",
-            "NETRA_PPROF_PORT": str(unused_port()),
-            **settings,
-        },
-        capture_output=True,
-        text=True,
-        timeout=25,
-        check=False,
-    )
+    ports = {"NETRA_PROMETHEUS_PORT": "0", "NETRA_PPROF_PORT": str(unused_port())}
+    return netra_node("doctor", *arguments, **ports | settings)
 
 
 def found(**settings: str) -> dict[str, dict[str, Any]]:

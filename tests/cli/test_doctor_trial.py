@@ -2,21 +2,20 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netra_node.interception import leftovers
-
-TRIAL = [sys.executable, "-m", "netra_node.cli.doctor_trial"]
+from tests.cli.command import python
 
 pytestmark = pytest.mark.netns
 
 
 def run(*prefix: str) -> dict[str, Any]:
-    done = subprocess.run([*prefix, *TRIAL], capture_output=True, text=True, timeout=20, check=True)
+    trial = [*prefix, *python("netra_node.cli.doctor_trial")]
+    done = subprocess.run(trial, capture_output=True, text=True, timeout=20, check=True)
     assert done.stderr == ""
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -6,14 +6,14 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-RUN = [sys.executable, "-m", "netra_node", "run"]
+from tests.cli.command import netra_node, python
+
 NO_PODS = '{"kind": "PodList", "items": []}'
 
 
@@ -36,14 +36,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*RUN, *arguments],
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    return netra_node("run", *arguments, **environment(**settings))
 
 
 def test_every_bad_setting_is_named_and_nothing_else_is_said() -> None:
@@ -104,7 +97,10 @@ class Daemon:
         source = {"NETRA_POD_SOURCE": f"file://{pods_file}"}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                RUN, env=environment(**source, **settings), stderr=log, stdout=log
+                python("netra_node", "run"),
+                env=environment(**source, **settings),
+                stderr=log,
+                stdout=log,
             )
 
     def __enter__(self) -> Self:

@@ -1,24 +1,16 @@
 """The command: whom it asks, what it prints where, how it ends. With a real daemon: e2e."""
 
 import json
-import os
 import subprocess
-import sys
 from typing import Any
 
 from tests.cli.admin_stub import answering, unused_port
+from tests.cli.command import netra_node
 from tests.cli.test_status_report import pod, status
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "netra_node", "status", *arguments],
-        env={"PATH": os.environ["PATH"], **settings},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    return netra_node("status", *arguments, **settings)
 
 
 def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
