@@ -3,12 +3,8 @@
 Belongs here: which bytes are whose, what may be held, when an exchange begins and ends, when reading stops for good.
 Does not belong here: sockets, timers, what a span is. This file does not know where the bytes come from or go to.
 
-Two machines, one per direction, joined by the queue of exchanges not yet answered:
-
-    client side   HEAD -> BODY -> HEAD ...        what the next client byte belongs to
-                  HEAD -> UPGRADING -> HEAD       after CONNECT or Upgrade, until the final answer
-    server side   HEAD -> BODY -> HEAD ...        heads are copied while incomplete, never held
-    both          any  -> OPAQUE                  for good: bytes only
+Two machines, one per direction, joined by the queue of exchanges not yet answered; their steps are the tables of
+`states`. Client heads are held while incomplete; server heads are copied then, never held.
 
 The shell calls `client_data`, `server_data`, `client_eof`, `server_eof`, `release` and `end` as things happen, writes
 what they return to the upstream, and hands on what gathers in `ended`. Server bytes go to the client untouched, before
@@ -20,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 from netra_node.core.framing import Body, UntilCloseBody, body_of
@@ -35,22 +30,17 @@ from netra_node.core.head import (
 )
 from netra_node.core.limits import Limits
 from netra_node.core.records import ConnectionRecord, Exchange, OpaqueReason, Outcome
+from netra_node.core.states import CLIENT_STEPS, SERVER_STEPS, Event, Side
 from netra_node.core.tracing import Tracing
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
+_SHORTEST_FIELD: Final = len(b"a:\r\n")
 _CR: Final = 0x0D
 _BLANK_LINES = re.compile(rb"(?:\r\n)+")
 _SWITCHING_PROTOCOLS: Final = 101
 _BODILESS: Final = frozenset({204, 304})
-
-
-class Side(IntEnum):
-    """What the next byte of one direction belongs to; the index into the tables at the end of this file."""
-
-    HEAD = 0
-    BODY = 1
-    OPAQUE = 2
-    UPGRADING = 3
+#: The client's request may turn the connection into something else.
+_UPGRADES: Final = (Side.UPGRADING, Side.UPGRADE_BODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +62,8 @@ class Conversation:
         "_held",
         "_held_first",
         "_held_last",
+        "_interim",
+        "_late",
         "_limits",
         "_open",
         "_parser",
@@ -117,6 +109,10 @@ class Conversation:
         self._waiting = b""
         # the beginning of a response head (a copy: the bytes themselves have gone to the client)
         self._answer = b""
+        #: 1xx answers since the last request
+        self._interim = 0
+        #: requests since the server's FIN
+        self._late = 0
         self._spoke_early = False
         self._client_ended = False
         self._server_ended = False
@@ -208,7 +204,8 @@ class Conversation:
         data = self._held[self._sent :] + self._waiting
         self._held = self._waiting = self._answer = b""
         self._sent = 0
-        self._client = self._server = Side.OPAQUE
+        self._client = CLIENT_STEPS[self._client, Event.LEAVES_HTTP]
+        self._server = SERVER_STEPS[self._server, Event.LEAVES_HTTP]
         self._request_body = self._response_body = self._sending = None
         self.record.opaque = reason
         self.end(Outcome.OPAQUE, now)
@@ -234,11 +231,20 @@ class Conversation:
         end = data.find(_END_OF_HEAD, position + max(0, len(self._held) - 3)) + 4
         if end < 4 or end - position > limit:  # noqa: PLR2004 - not found
             return self._incomplete(data, position, now, out)
+        if self._late >= self._limits.unanswered or self._has_too_many_fields(data, position, end):
+            return self._give_up(OpaqueReason.TOO_LARGE, data, position, now, out)
         head = self._parser.request(data[position:end])
         if isinstance(head, OpaqueReason):
             return self._give_up(head, data, position, now, out)
         self._begin(head, now, out)
         return end
+
+    def _has_too_many_fields(self, data: bytes, position: int, end: int) -> bool:
+        limit = self._limits.fields
+        if end - position <= limit * _SHORTEST_FIELD:
+            return False
+        # the first line and the empty one are no fields
+        return data.count(b"\r\n", position, end) - 2 > limit
 
     def _blank_lines(self, data: bytes, position: int, now: int, out: list[bytes]) -> int:
         """Let empty lines before a request pass: RFC 9112 §2.2 has servers ignore one, and many ignore them all."""
@@ -289,27 +295,36 @@ class Conversation:
         declared = self._tracing.begin(self.record.direction, exchange, head, now)
         if self._sent:
             exchange.slow_head = True
+            self._tracing.undeclared(exchange, head)
             out.append(head.raw[self._sent :])
         else:
             out.append(head.with_headers(declared))
         self._held = b""
         self._sent = 0
+        self._interim = 0
         self.record.exchanges += 1
         self._open.append(exchange)
         self._sending = exchange
         if head.length or head.upgrades:
-            self._expect_body(head)
+            self._expect_more(head)
         else:
             exchange.request_complete = True
         if self._server_ended:
+            self._late += 1
             self._end_unanswered(now)
 
-    def _expect_body(self, head: RequestHead) -> None:
-        if head.upgrades:
-            self._client = Side.UPGRADING
+    def _expect_more(self, head: RequestHead) -> None:
+        """Prepare for what follows this head and is not the next one."""
+        # RFC 9110 §9.3.6: what a CONNECT's length would mean is nobody's agreement
+        body = None if head.method == b"CONNECT" else body_of(head.length, self._limits.chunk_line)
+        self._request_body = body
+        if not head.upgrades:
+            event = Event.REQUEST_WITH_BODY
+        elif body is None:
+            event = Event.UPGRADE_REQUEST
         else:
-            self._request_body = body_of(head.length, self._limits.chunk_line)
-            self._client = Side.BODY
+            event = Event.UPGRADE_REQUEST_WITH_BODY
+        self._client = CLIENT_STEPS[self._client, event]
 
     def _client_body(self, data: bytes, position: int, now: int, out: list[bytes]) -> int:
         body, exchange = self._request_body, self._sending
@@ -321,7 +336,7 @@ class Conversation:
         if body.broken:
             return self._give_up(OpaqueReason.AMBIGUOUS, data, position, now, out)
         if body.done:
-            self._client = Side.HEAD
+            self._client = CLIENT_STEPS[self._client, Event.BODY_END]
             exchange.request_complete = exchange.outcome is None
         out.append(data[position:end])
         return end
@@ -376,9 +391,13 @@ class Conversation:
         if end < 4 or end - position > self._limits.head:  # noqa: PLR2004 - not found
             return self._incomplete_answer(data, position, now)
         self._answer = b""
+        if self._has_too_many_fields(data, position, end):
+            return self._opaque_answer(OpaqueReason.TOO_LARGE, data, now)
         head = parse_response(data[position:end])
         if head is None or not self._answer_begins(head, now):
             return self._opaque_answer(OpaqueReason.AMBIGUOUS_RESPONSE, data, now)
+        if self._interim > self._limits.interim:
+            return self._opaque_answer(OpaqueReason.TOO_LARGE, data, now)
         return end
 
     def _incomplete_answer(self, data: bytes, position: int, now: int) -> int:
@@ -401,6 +420,7 @@ class Conversation:
         exchange = self._open[0]
         if 100 <= head.status < 200 and head.status != _SWITCHING_PROTOCOLS:  # noqa: PLR2004
             exchange.first_response = 0  # the final answer's first byte is the one that is timed
+            self._interim += 1
             return True
         exchange.status = head.status
         self.closing = head.closes
@@ -412,19 +432,19 @@ class Conversation:
             self._answered(now)
         elif head.length is not None:
             self._response_body = body_of(head.length, self._limits.chunk_line)
-            self._server = Side.BODY
+            self._server = SERVER_STEPS[self._server, Event.ANSWER_WITH_BODY]
         return bodiless or head.length is not None
 
     def _leaves_http(self, exchange: Exchange, status: int) -> bool:
         """Tell whether the connection speaks something else after this final head; else requests may follow again."""
         if status == _SWITCHING_PROTOCOLS:
             return True
-        if self._client is not Side.UPGRADING or exchange is not self._sending:
+        if self._client not in _UPGRADES or exchange is not self._sending:
             return False
         if self._spoke_early or (exchange.method == b"CONNECT" and 200 <= status < 300):  # noqa: PLR2004
             return True
-        self._client = Side.HEAD
-        exchange.request_complete = True
+        exchange.request_complete |= self._client is Side.UPGRADING
+        self._client = CLIENT_STEPS[self._client, Event.UPGRADE_REFUSED]
         return False
 
     def _leave_http(self, exchange: Exchange, now: int) -> None:
@@ -452,8 +472,9 @@ class Conversation:
         return len(data)
 
     def _answered(self, now: int) -> None:
-        self._response_body = None
-        self._server = Side.HEAD
+        if self._response_body is not None:
+            self._response_body = None
+            self._server = SERVER_STEPS[self._server, Event.BODY_END]
         self._finish(self._open.popleft(), Outcome.OK, now)
 
     def _finish(self, exchange: Exchange, outcome: Outcome, now: int) -> None:
@@ -485,6 +506,7 @@ _CLIENT: Final[tuple[Callable[[Conversation, bytes, int, int, list[bytes]], int]
     Conversation._client_body,  # noqa: SLF001
     Conversation._client_opaque,  # noqa: SLF001
     Conversation._client_upgrading,  # noqa: SLF001
+    Conversation._client_body,  # noqa: SLF001 - of a request with Upgrade
 )
 _SERVER: Final[tuple[Callable[[Conversation, bytes, int, int], int], ...]] = (
     Conversation._server_head,  # noqa: SLF001

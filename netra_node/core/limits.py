@@ -11,6 +11,10 @@ class Limits:
 
     #: A head longer than this makes the connection opaque.
     head: int = 64 * 1024
+    #: A head with more fields than this makes it opaque, too.
+    fields: int = 1000
+    #: And so do more 1xx answers than this after the last request: each costs time, and none ends anything.
+    interim: int = 256
     #: Requests waiting for their answer; at this number reading from the client stops.
     unanswered: int = 64
     #: An incomplete request head is let go this long after its last byte,

@@ -129,6 +129,11 @@ class Tracing:
         exchange.source = source
         return declared
 
+    def undeclared(self, exchange: Exchange, view: HeaderView) -> None:
+        """Take back what `begin` recorded as written: the head had left before it was complete."""
+        exchange.request_id = self._later_request_id(view)
+        exchange.source = view.get(self._source) or b""
+
     def ended(self, exchange: Exchange, now: int) -> None:
         """Tell that an exchange given to `begin` is over; a second time changes nothing."""
         if exchange.trace is not None:

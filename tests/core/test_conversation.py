@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_node.core.conversation import Side
 from netra_node.core.headers import Declared
 from netra_node.core.limits import Limits
 from netra_node.core.records import OpaqueReason, Outcome
+from netra_node.core.states import Side
 from tests.core import ambiguous
 from tests.core.transcript import GET, LIMITS, MILLISECOND, NO_CONTENT, Talk
 
@@ -23,6 +23,7 @@ CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\
 CHUNKS = b"5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\n\r\n"
 CONNECT = b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"
 UPGRADE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+UPGRADE_POST = POST[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"
@@ -316,6 +317,56 @@ def test_after_a_refused_upgrade_with_client_bytes_in_between_it_is_opaque(talk:
     assert talk.events == ["begun GET /", "ended GET / 200 opaque", "opaque upgrade"]
 
 
+def test_the_body_of_a_request_with_upgrade_is_its_body_by_its_framing(talk: Talk) -> None:
+    talk.client(UPGRADE_POST + b"he")
+    talk.client(b"llo")
+    talk.server(OK)
+    talk.client(GET)
+
+    assert talk.events == ["begun POST /", "ended POST / 200 ok", "begun GET /"]
+    assert (talk.exchanges[0].request_size, talk.exchanges[0].request_complete) == (5, True)
+
+
+def test_an_upgrade_with_body_answered_by_101_is_opaque(talk: Talk) -> None:
+    talk.client(UPGRADE_POST + b"hello")
+    talk.server(SWITCHING)
+
+    assert talk.events == ["begun POST /", "ended POST / 101 ok", "opaque upgrade"]
+    assert talk.last.request_complete is True
+
+
+def test_an_upgrade_answered_by_101_within_its_body_is_opaque_and_not_complete(talk: Talk) -> None:
+    talk.client(UPGRADE_POST + b"he")
+    talk.server(SWITCHING)
+
+    assert talk.events == ["begun POST /", "ended POST / 101 ok", "opaque upgrade"]
+    assert talk.last.request_complete is False
+
+
+def test_after_an_upgrade_refused_within_its_body_the_body_goes_on(talk: Talk) -> None:
+    talk.client(UPGRADE_POST + b"he")
+    talk.server(OK)
+    talk.client(b"llo" + GET)
+
+    assert talk.events == ["begun POST /", "ended POST / 200 ok", "begun GET /"]
+    assert talk.exchanges[0].request_complete is False
+
+
+def test_client_bytes_behind_the_body_of_an_upgrade_are_unparsed(talk: Talk) -> None:
+    assert talk.client(UPGRADE_POST + b"hello" + GET) == UPGRADE_POST + b"hello" + GET
+    talk.server(OK)
+
+    assert talk.events == ["begun POST /", "ended POST / 200 opaque", "opaque upgrade"]
+
+
+def test_the_length_of_a_connect_means_nothing(talk: Talk) -> None:
+    talk.client(CONNECT[:-2] + b"Content-Length: 5\r\n\r\n")
+    talk.server(FORBIDDEN)
+    talk.client(GET)
+
+    assert talk.events[-1] == "begun GET /"
+
+
 def test_an_interim_answer_to_an_upgrade_decides_nothing(talk: Talk) -> None:
     talk.client(UPGRADE)
     talk.server(EARLY_HINTS)
@@ -486,6 +537,28 @@ def test_a_target_or_a_header_of_a_mebibyte_is_opaque_and_goes_on_unchanged() ->
         assert talk.events == ["opaque too_large"]
 
 
+def head_of(fields: int) -> bytes:
+    return b"GET / HTTP/1.1\r\n" + b"a:\r\n" * fields + b"\r\n"
+
+
+def test_a_head_of_1000_fields_is_read(talk: Talk) -> None:
+    talk.client(head_of(1000))
+
+    assert talk.events == ["begun GET /"]
+
+
+def test_a_head_of_one_field_more_is_opaque_and_goes_on_unchanged(talk: Talk) -> None:
+    assert talk.client(head_of(1001)) == head_of(1001)
+    assert talk.events == ["opaque too_large"]
+
+
+def test_a_response_head_of_more_than_1000_fields_is_opaque(talk: Talk) -> None:
+    talk.client(GET)
+    talk.server(b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 1001 + b"\r\n")
+
+    assert talk.events == ["begun GET /", "ended GET / 0 opaque", "opaque too_large"]
+
+
 def test_a_head_is_refused_and_let_go_at_its_first_wrong_byte(talk: Talk) -> None:
     talk.client(b"GET / HTTP/1.1\r\nHost")
 
@@ -504,6 +577,28 @@ def test_after_1xx_the_same_request_is_the_oldest_and_the_final_status_its_own(
     talk.server(OK + NO_CONTENT)
 
     assert talk.events[2:] == ["ended GET / 200 ok", "ended GET /2 204 ok"]
+
+
+def test_256_interim_answers_may_precede_the_final_one(talk: Talk) -> None:
+    talk.client(GET)
+    talk.server(CONTINUE * 256 + OK)
+
+    assert talk.events == ["begun GET /", "ended GET / 200 ok"]
+
+
+def test_more_interim_answers_are_opaque(talk: Talk) -> None:
+    talk.client(GET)
+    talk.server(CONTINUE * 257 + OK)
+
+    assert talk.events == ["begun GET /", "ended GET / 0 opaque", "opaque too_large"]
+
+
+def test_interim_answers_are_counted_anew_for_every_request(talk: Talk) -> None:
+    for _ in range(3):
+        talk.client(GET)
+        talk.server(CONTINUE * 256 + OK)
+
+    assert talk.opaque is None
 
 
 @pytest.mark.parametrize("length", [b"0", b"5"])
@@ -910,8 +1005,16 @@ def test_half_a_head_goes_on_at_the_clients_fin(talk: Talk) -> None:
 def test_requests_after_the_servers_fin_go_on_and_are_upstream_closed(talk: Talk) -> None:
     talk.server_fin()
 
+    assert talk.client(GET * 64) == GET * 64
+    assert talk.events == ["begun GET /"] * 64 + ["ended GET / 0 upstream_closed"] * 64
+
+
+def test_behind_64_requests_after_the_servers_fin_nothing_is_read_any_more(talk: Talk) -> None:
+    talk.server_fin()
+
     assert talk.client(GET * 100) == GET * 100
-    assert talk.events == ["begun GET /"] * 100 + ["ended GET / 0 upstream_closed"] * 100
+    assert talk.events[-1] == "opaque too_large"
+    assert len(talk.exchanges) == 64
 
 
 def test_a_connection_is_idle_between_two_exchanges_only(talk: Talk) -> None:
@@ -1031,6 +1134,7 @@ CONVERSATIONS: dict[str, list[Turn]] = {
     "connect": [("client", CONNECT), ("server", ESTABLISHED + b"\x00"), ("client", b"\x16")],
     "connect refused": [("client", CONNECT), ("server", FORBIDDEN), ("client", GET)],
     "upgrade": [("client", GET + UPGRADE), ("server", OK + SWITCHING), ("client", b"\x81")],
+    "upgrade with body": [("client", UPGRADE_POST + b"hello"), ("server", OK), ("client", GET)],
     "until close": [("client", GET), ("server", UNTIL_CLOSE)],
     "empty lines": [("client", b"\r\n\r\n" + GET + b"\r\n" + GET), ("server", NOT_MODIFIED + OK)],
     "broken body": [("client", CHUNKED_POST + b"5\r\nhelloworld\r\n" + GET)],

@@ -9,6 +9,14 @@ def test_a_head_may_have_64_kibibytes() -> None:
     assert Limits().head == 65_536
 
 
+def test_a_head_may_have_1000_fields() -> None:
+    assert Limits().fields == 1000
+
+
+def test_256_interim_answers_may_follow_one_request() -> None:
+    assert Limits().interim == 256
+
+
 def test_64_requests_may_wait_for_their_answer() -> None:
     assert Limits().unanswered == 64
 

@@ -45,6 +45,9 @@ class FakeTracing(Tracing):
         self.begun.append(exchange)
         return self.declared
 
+    def undeclared(self, exchange: Exchange, view: HeaderView) -> None:
+        exchange.request_id = view.get(b"x-request-id") or b""
+
     def ended(self, exchange: Exchange, now: int) -> None:
         if self.failure is not None:
             raise self.failure
