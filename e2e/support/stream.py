@@ -1,0 +1,124 @@
+"""Two applications that speak in step over one connection, and how long what they say is on its way.
+
+Belongs here: pieces that must arrive before the next is sent, their delay, what the daemon recorded of it all. Does not belong
+here: what is said; conversations in which only the whole counts (`transcript`).
+"""
+
+import contextlib
+import socket
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from e2e.support import declared
+from e2e.support.daemon import Daemon, until
+from e2e.support.node import Node, read, read_head
+
+OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Who calls whom, and how many of the daemon's captures lie between."""
+
+    caller: str
+    called: str
+    captures: int
+
+
+DIRECT: Final = Route("x", "y", 0)
+OUTBOUND, INBOUND, BOTH = Route("a", "y", 1), Route("x", "b", 1), Route("a", "b", 2)
+ROUTES = pytest.mark.parametrize("route", [OUTBOUND, INBOUND, BOTH], ids=["out", "in", "both"])
+
+
+@dataclass(frozen=True)
+class Line:
+    """Both applications' ends of one connection."""
+
+    client: socket.socket
+    server: socket.socket
+
+    def ask(self, head: bytes) -> bytes:
+        """Send a head that ends in its empty line; what the server got, which differs in declared headers alone."""
+        self.client.sendall(head)
+        got = read_head(self.server)
+        assert declared.without(got) == head
+        return got
+
+    def up(self, *pieces: bytes, pause: float = 0) -> list[float]:
+        return in_step(self.client, self.server, pieces, pause)
+
+    def down(self, *pieces: bytes, pause: float = 0) -> list[float]:
+        return in_step(self.server, self.client, pieces, pause)
+
+    def exchange(self, path: bytes = b"/next") -> None:
+        """One plain request and its answer. Fails unless headers were declared in it: the connection is still read."""
+        got = self.ask(b"GET %b HTTP/1.1\r\nHost: b\r\n\r\n" % path)
+        assert declared.count(got) == 1
+        self.down(OK)
+
+    def close(self) -> None:
+        """End both ways; whatever is still on its way shows itself."""
+        self.client.shutdown(socket.SHUT_WR)
+        assert self.server.recv(100) == b""
+        self.server.close()
+        assert self.client.recv(100) == b""
+        self.client.close()
+
+
+def open_line(node: Node, route: Route) -> Line:
+    return Line(*node.pair(route.caller, route.called))
+
+
+def passes(sender: socket.socket, receiver: socket.socket, piece: bytes) -> float:
+    """Send one piece; the seconds until all of it was there. Nothing else must have come."""
+    began = time.perf_counter()
+    sender.sendall(piece)
+    got = read(receiver, len(piece))
+    took = time.perf_counter() - began
+    assert got == piece
+    return took
+
+
+def in_step(
+    sender: socket.socket, receiver: socket.socket, pieces: Iterable[bytes], pause: float = 0
+) -> list[float]:
+    """Send each piece when the one before has arrived and `pause` seconds have gone by; the delays."""
+    delays = []
+    for piece in pieces:
+        delays.append(passes(sender, receiver, piece))
+        time.sleep(pause)
+    return delays
+
+
+def fin_delay(sender: socket.socket, receiver: socket.socket) -> float:
+    """Send FIN; the seconds until it was there."""
+    began = time.perf_counter()
+    sender.shutdown(socket.SHUT_WR)
+    assert receiver.recv(1) == b""
+    return time.perf_counter() - began
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def milliseconds(delays: Iterable[float]) -> str:
+    found = sorted(delays)
+    return f"median {statistics.median(found) * 1e3:.2f} ms, worst {found[-1] * 1e3:.1f} ms of {len(found)}"
+
+
+@contextlib.contextmanager
+def recorded(daemon: Daemon, outcomes: dict[str, int], opaque: str = "") -> Iterator[None]:
+    """Fails unless the daemon's counters grow by exactly these outcomes, and by one connection for the reason if any."""
+    before, reasons = daemon.requests(), daemon.opaque()
+    yield
+    expected = Counter(outcomes)
+    assert until(lambda: daemon.requests() - before == expected, 2), daemon.requests() - before
+    seen = daemon.opaque() - reasons
+    assert set(seen) == ({opaque} if opaque else set())
