@@ -62,9 +62,10 @@ _FIRST_CAPTURE: Final = "the first round of capturing"
 class PodReadings:
     """Makes how each pod's connections are read: its own link table and observer, everything else shared."""
 
-    def __init__(self, settings: TracingSettings, telemetry: Telemetry) -> None:
+    def __init__(self, settings: TracingSettings, limits: Limits, telemetry: Telemetry) -> None:
         """Build what all pods share."""
         self._settings = settings
+        self._limits = limits
         self._telemetry = telemetry
         self._propagation = Propagation(settings.propagators)
         self._sampler: Sampler = sampler_from(settings.sampler, settings.sampler_ratio)
@@ -99,7 +100,7 @@ class PodReadings:
             ignored_paths=frozenset(path.encode() for path in settings.ignored_paths),
         )
         tracing = Tracing(self._propagation, self._sampler, links, self._ids, options)
-        return HttpRules(HeadParser(tracing.fields), tracing, Limits())
+        return HttpRules(HeadParser(tracing.fields), tracing, self._limits)
 
     def entered(self, pod: DesiredPod, addresses: tuple[str, ...]) -> None:
         """See `manager.Readings`: from now on the pod is known by these addresses and no others."""
@@ -171,7 +172,7 @@ class App:
                 trace_links=self._link_results,
             ),
         )
-        self._readings = PodReadings(settings.tracing, self._telemetry)
+        self._readings = PodReadings(settings.tracing, http_limits(settings), self._telemetry)
         self._ground = _ground(settings, slots, owner=_try_owner(has_owner_flag))
         self._manager = Manager(
             lambda pod, reading: Workload(pod, self._ground, reading), self._readings
@@ -319,6 +320,12 @@ def _where_spans_go(export: ExportSettings | None) -> str | None:
     return None if export is None else str(export.endpoint)
 
 
+def http_limits(settings: Settings) -> Limits:
+    """Return what the core refuses to exceed."""
+    limits = settings.limits
+    return Limits(head=limits.head, fields=limits.headers, unanswered=limits.pipelined)
+
+
 def enrolment_policy(settings: Settings) -> EnrolmentPolicy:
     """Return how pods are decided about; for commands that look at pods as the daemon would, too."""
     pods = settings.pods
@@ -356,6 +363,7 @@ def _ground(settings: Settings, slots: Slots, *, owner: bool) -> Ground:
         inbound_port=settings.ports.inbound,
         outbound_port=settings.ports.outbound,
         heartbeat_milliseconds=settings.heartbeat_ms,
+        buffer=settings.limits.buffered,
     )
 
 

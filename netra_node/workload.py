@@ -101,6 +101,8 @@ class Ground:
     heartbeat_milliseconds: int
     #: Whether this kernel's tables can belong to a socket.
     owner: bool = True
+    #: Bytes that a connection keeps each way (`proxy.connection.Route`).
+    buffer: int = 64 * 1024
     #: The namespaces that workloads hold now: a second one in the same would take away the first one's routes.
     held: set[NamespaceId] = field(default_factory=set)
 
@@ -261,6 +263,7 @@ class Workload:
             self._reading.observer,
             self.pod.options.http_ports,
             OriginalDst(*listener.getsockname()[:2]),
+            self._ground.buffer,
         )
 
     def _check(self, namespace: Namespace) -> None:

@@ -18,10 +18,11 @@ import pytest
 
 from netra_node import __version__
 from netra_node.admin.listener import ListenError
-from netra_node.app import App, PodReadings
+from netra_node.app import App, PodReadings, http_limits
 from netra_node.core.addresses import PodUid
 from netra_node.core.desired import DesiredPod, PodOptions
 from netra_node.core.identity import PodIdentity
+from netra_node.core.limits import Limits
 from netra_node.core.ports import PortSet
 from netra_node.discovery.file_source import PodsFileError
 from netra_node.interception.slots import Slots
@@ -40,8 +41,8 @@ def settings(pods_file: Path = Path("/pods.json"), **different: str) -> Settings
 
 
 def readings(**different: str) -> tuple[PodReadings, Telemetry]:
-    telemetry = Telemetry(TelemetryOptions())
-    return PodReadings(settings(**different).tracing, telemetry), telemetry
+    telemetry, ours = Telemetry(TelemetryOptions()), settings(**different)
+    return PodReadings(ours.tracing, http_limits(ours), telemetry), telemetry
 
 
 def test_a_pod_is_read_the_same_way_each_time() -> None:
@@ -78,6 +79,19 @@ def test_a_forgotten_pod_begins_anew() -> None:
     made.forget(WEB.identity.uid)
 
     assert made.of(WEB).rules.tracing.links is not before.rules.tracing.links
+
+
+def test_limits_of_http_are_settings() -> None:
+    made, _ = readings(
+        NETRA_HTTP_MAX_HEAD_BYTES="2048", NETRA_HTTP_MAX_HEADERS="17", NETRA_HTTP_MAX_PIPELINED="3"
+    )
+    limits = made.of(WEB).rules.limits
+
+    assert (limits.head, limits.fields, limits.unanswered) == (2048, 17, 3)
+
+
+def test_unset_they_are_the_cores_own() -> None:
+    assert http_limits(settings()) == Limits()
 
 
 def test_forgetting_a_pod_nobody_knows_is_nothing() -> None:

@@ -35,9 +35,6 @@ from netra_node.proxy.transports import cork, reset, send_fin
 now = time.monotonic_ns
 _NANOSECONDS: Final = 1e9
 
-#: Bytes kept for an upstream that is still being dialled before reading from the client stops.
-_EARLY_LIMIT: Final = 64 * 1024
-
 # why reading from the client is paused: any bit set stops it
 _PEER_FULL: Final = 1
 _UNANSWERED: Final = 2
@@ -69,6 +66,9 @@ class Route:
     http_ports: PortSet | None
     #: Where we listen: a connection to it was not redirected, and dialling it would never end (netramesh B4).
     listener: OriginalDst
+    #: Bytes kept for a side that does not take them, or is still being dialled, before reading from the other stops. What is
+    #: read at a time comes on top: up to 256 KiB.
+    buffer: int = 64 * 1024
 
 
 class Connection:
@@ -120,6 +120,7 @@ class Connection:
         self._outcome: Outcome | None = None
         self._gone = _SERVER
         self._down_pause = 0
+        down.set_write_buffer_limits(route.buffer)
 
     # ---- opening
 
@@ -143,6 +144,7 @@ class Connection:
             reset(up)
             return
         self._up = up
+        up.set_write_buffer_limits(self._route.buffer)
         self._gone &= ~_SERVER
         self._to_upstream = up.write
         if self._early:
@@ -175,7 +177,7 @@ class Connection:
             if conversation.full:
                 self._pause_down(_UNANSWERED)
             self._settle()
-        if self._up is None and len(self._early) > _EARLY_LIMIT:
+        if self._up is None and len(self._early) > self._route.buffer:
             self._pause_down(_DIALLING)
 
     def server_data(self, data: bytes) -> None:

@@ -77,6 +77,19 @@ class TracingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What one connection, and one pod, may cost."""
+
+    head: int
+    headers: int
+    pipelined: int
+    #: For each connection and each way.
+    buffered: int
+    #: For each pod.
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpanSettings:
     """How spans look."""
 
@@ -106,6 +119,7 @@ class Settings:
     pods: PodSettings
     ports: PortSettings
     tracing: TracingSettings
+    limits: LimitSettings
     spans: SpanSettings
     #: None: spans stay in memory.
     export: ExportSettings | None
@@ -126,6 +140,7 @@ class Settings:
             pods=_pods(env),
             ports=_ports(env),
             tracing=_tracing(env),
+            limits=_limits(env),
             spans=_spans(env),
             export=_export(env),
             heartbeat_ms=env.value(v.HEARTBEAT),
@@ -242,6 +257,16 @@ def _check_none_is_alone(
 ) -> None:
     if "none" in names and len(names) > 1:
         env.complain(variable.name, f"={','.join(names)!r} says none and more; it takes none alone")
+
+
+def _limits(env: Environment) -> LimitSettings:
+    return LimitSettings(
+        head=env.value(v.MAX_HEAD_BYTES),
+        headers=env.value(v.MAX_HEADERS),
+        pipelined=env.value(v.MAX_PIPELINED),
+        buffered=env.value(v.MAX_BUFFERED_BYTES),
+        connections=env.value(v.MAX_CONNECTIONS),
+    )
 
 
 def _spans(env: Environment) -> SpanSettings:

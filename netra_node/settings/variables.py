@@ -39,6 +39,7 @@ SAMPLERS = (
     "parentbased_traceidratio",
 )
 _MINUTE = 60_000
+_MEBIBYTE = 1024 * 1024
 #: Go's int, which netramesh read; no year is further away.
 _ANY = 10**17
 
@@ -93,6 +94,10 @@ def _some_of(*values: str) -> Format[tuple[str, ...]]:
 
 def _level(text: str) -> int:
     return LEVELS[formats.choice(*LEVELS)(text)]
+
+
+def _bytes(low: int, high: int) -> Format[int]:
+    return Format(formats.integer(low, high), f"bytes, {low}..{high}")
 
 
 _BOOLEAN = Format(formats.boolean, "true or false")
@@ -317,6 +322,45 @@ CONTEXT_EXPIRATION = Variable(
     "5000",
     "How long a request id stays linked to its trace after its request was answered.",
     Origin.NETRAMESH,
+)
+
+# Limits: none of them ends a connection
+
+MAX_HEAD_BYTES = Variable(
+    "NETRA_HTTP_MAX_HEAD_BYTES",
+    _bytes(1024, _MEBIBYTE),
+    "65536",
+    "The longest head of a request or an answer that is read; a longer one is passed on with all that follows, unread.",
+    Origin.NEW,
+)
+MAX_HEADERS = Variable(
+    "NETRA_HTTP_MAX_HEADERS",
+    _count(16, 10_000),
+    "1000",
+    "The most header fields a head may have; one with more is treated as one that is too long.",
+    Origin.NEW,
+)
+MAX_PIPELINED = Variable(
+    "NETRA_HTTP_MAX_PIPELINED",
+    _count(1, 1024),
+    "64",
+    "Requests of one connection that may wait for their answer before no more are read from the client.",
+    Origin.NEW,
+)
+MAX_BUFFERED_BYTES = Variable(
+    "NETRA_MAX_BUFFERED_BYTES",
+    _bytes(4096, 16 * _MEBIBYTE),
+    "65536",
+    "What is kept of one connection, each way, for a peer that does not take it; then no more is read from the other, "
+    "which stops it. What was read last comes on top, up to 256 KiB.",
+    Origin.NEW,
+)
+MAX_CONNECTIONS = Variable(
+    "NETRA_MAX_CONNECTIONS_PER_POD",
+    _count(1, 1_000_000),
+    "4096",
+    "Open connections of one pod at which new ones go direct, until a tenth of them has ended.",
+    Origin.NEW,
 )
 
 # Traces

@@ -174,6 +174,8 @@ class FakeTransport(asyncio.Transport):
         super().__init__({"socket": self.sock, "peername": peername, "sockname": sockname})
         self.calls: list[str] = []
         self.written = b""
+        #: What is kept of bytes that the peer does not take.
+        self.buffer: int | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert "eof" not in self.calls, "write after write_eof raises under uvloop"
@@ -192,6 +194,9 @@ class FakeTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return bool({"close", "abort", "reset"} & set(self.calls))
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.buffer = high
 
     def pause_reading(self) -> None:
         self.calls.append("pause")

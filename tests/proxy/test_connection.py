@@ -640,14 +640,14 @@ async def test_an_ended_connection_needs_no_garbage_collection() -> None:
 class Bench:
     """A connection between two fake transports. A loop reports what was closed only later: `lose` does."""
 
-    def __init__(self, dialer: PendingDialer) -> None:
+    def __init__(self, dialer: PendingDialer, **different: object) -> None:
         self.observer = RecordingObserver()
         self.opened: set[Connection] = set()
         self.down = FakeTransport()
         self.up = FakeTransport()
         self.record = ConnectionRecord(Direction.INBOUND, CLIENT, NOBODY, 1)
         self.connection = Connection(
-            route(dialer, self.observer), self.opened, self.down, self.record
+            route(dialer, self.observer, **different), self.opened, self.down, self.record
         )
         self.connection.open()
         self._made = False
@@ -721,9 +721,9 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
+async def bench(**different: object) -> AsyncIterator[Bench]:
     dialer = PendingDialer()
-    made = Bench(dialer)
+    made = Bench(dialer, **different)
     try:
         yield made
     finally:
@@ -767,6 +767,15 @@ async def test_small_pieces_add_up_to_the_limit_while_we_dial() -> None:
             table.client(bytes(64))
 
         assert table.down.calls == ["pause"]
+
+
+async def test_how_much_is_kept_for_a_dial_and_for_either_peer_is_the_routes_choice() -> None:
+    async with bench(buffer=4096) as table:
+        table.client(TLS + bytes(4096))
+        assert table.down.calls == ["pause"]
+        table.made()
+
+        assert (table.down.buffer, table.up.buffer) == (4096, 4096)
 
 
 async def test_reading_goes_on_only_when_every_reason_against_it_is_gone() -> None:

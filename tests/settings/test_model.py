@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from netra_node.core.desired import InboundMode, PodOptions
 from netra_node.core.ports import parse
 from netra_node.settings.formats import Endpoint
-from netra_node.settings.model import Settings, SettingsError
+from netra_node.settings.model import LimitSettings, Settings, SettingsError
 from netra_node.settings.variables import VARIABLES, Variable
 
 
@@ -433,6 +433,22 @@ def test_a_bad_secret_is_told_without_its_value() -> None:
 
     assert "OTEL_EXPORTER_OTLP_HEADERS" in problem
     assert "hunter2" not in problem
+
+
+# Limits
+
+
+def test_limits_have_defaults() -> None:
+    assert read().limits == LimitSettings(
+        head=65536, headers=1000, pipelined=64, buffered=65536, connections=4096
+    )
+
+
+def test_a_limit_that_would_stop_ordinary_traffic_is_a_problem_with_what_it_takes() -> None:
+    assert problems(NETRA_HTTP_MAX_HEAD_BYTES="100", NETRA_MAX_CONNECTIONS_PER_POD="0") == [
+        "NETRA_HTTP_MAX_HEAD_BYTES='100': out of range; it takes bytes, 1024..1048576",
+        "NETRA_MAX_CONNECTIONS_PER_POD='0': out of range; it takes a number, 1..1000000",
+    ]
 
 
 # The daemon
