@@ -341,7 +341,7 @@ def sets(rules: RuleSet) -> tuple[IntervalSet | TimeoutSet, ...]:
 
 def chains(rules: RuleSet) -> tuple[Chain, ...]:
     """Return every chain of the table."""
-    guard = (_input(rules),) if rules.owner else ()
+    guard = (_input(),) if rules.owner else ()
     replies = (_replies(),) if rules.replies is Replies.CONNTRACK else ()
     return (
         _heartbeat(rules),
@@ -465,22 +465,18 @@ def _exempt(rules: RuleSet) -> Iterator[Rule]:
         yield (SentByGroup(rules.exempt_group), Do.RETURN)
 
 
-def _input(rules: RuleSet) -> Chain:
+def _input() -> Chain:
     """While we die our listener is gone before the table is: a SYN in between is dropped, not refused.
 
     Its retransmission, a second later, goes direct. Only with an owned table: NAT entries would outlive any other, and keep
     the retransmissions redirected.
     """
-    out: Rule = (Is.FROM_LOOPBACK, Is.TCP, ToPort(rules.outbound_port), Is.SYN)
-    into: Rule = (Is.NOT_FROM_LOOPBACK, Is.TCP, Is.SYN, ConnectionMarked(OUTBOUND_MARK))
+    # By the mark, not by our port: the pod's own connection to that port of its address is refused as any other closed one.
+    redirected: Rule = (Is.TCP, Is.SYN, ConnectionMarked(OUTBOUND_MARK))
     return Chain(
         "input",
         Base("filter", Hook.INPUT, _FILTER),
-        tuple(
-            rule
-            for redirected in (out, into)
-            for rule in ((*redirected, Is.WANTED, Do.ACCEPT), (*redirected, Do.COUNT, Do.DROP))
-        ),
+        ((*redirected, Is.WANTED, Do.ACCEPT), (*redirected, Do.COUNT, Do.DROP)),
     )
 
 
