@@ -30,6 +30,7 @@ from netra_node.core.records import (
 from netra_node.proxy.dial import Dialer
 from netra_node.proxy.faults import report, tell
 from netra_node.proxy.opening import Opening
+from netra_node.proxy.sockets import fin_has_come
 from netra_node.proxy.transports import cork, reset, send_fin
 
 now = time.monotonic_ns
@@ -51,7 +52,6 @@ _CLOSE: Final = b"lose\r\n"
 _HEAD_LIKELY: Final = 1024
 #: Read at a time of what a server that reset left behind; the kernel's buffer for it bounds the whole.
 _LAST_WORDS: Final = 64 * 1024
-_PEEK: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +210,10 @@ class Connection:
         """Tell whether the server's FIN is right behind the bytes just read: then both go on in one packet.
 
         Else the client sees the bytes first, closes first, and TIME_WAIT is its burden instead of the server's
-        (`integration.md` §2). Costs 1 µs.
+        (`integration.md` §2).
         """
         try:
-            return not self._opening.sock.recv(1, _PEEK)
+            return fin_has_come(self._opening.sock)
         except OSError:
             return False
 

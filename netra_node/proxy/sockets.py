@@ -4,6 +4,7 @@ Belongs here: options of one socket, with the reason for each. Does not belong h
 made (the factory knows), where it connects to (`dial`).
 """
 
+import select
 import socket
 import struct
 from typing import Final, Protocol
@@ -16,6 +17,8 @@ _IP_TRANSPARENT: Final = 19
 _IPV6_TRANSPARENT: Final = 75
 
 _RESET: Final = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
+
+_PEEK: Final = socket.MSG_PEEK | socket.MSG_DONTWAIT
 
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -70,6 +73,19 @@ def mark(sock: socket.socket, value: int) -> None:
 def cork(sock: socket.socket) -> None:
     """Hold back a partial segment until the FIN that follows at once, so that both leave in one packet."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+
+
+def fin_has_come(sock: socket.socket) -> bool:
+    """Tell whether the peer has sent FIN and all before it was read. Costs 1.5 µs.
+
+    poll is asked first, for it only looks. The kernel tells of a reset once, also to who peeks, and the next to read would
+    take it for FIN.
+    """
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return any(not events & select.POLLERR for _, events in poll.poll(0)) and not sock.recv(
+        1, _PEEK
+    )
 
 
 def speak_for(sock: socket.socket, client: ClientAddr) -> None:

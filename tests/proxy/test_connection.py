@@ -316,6 +316,20 @@ async def test_a_servers_reset_reaches_the_client_as_one() -> None:
         assert await proxy.ended() == ["opened", "exchange upstream_reset", "ended upstream_reset"]
 
 
+async def test_a_servers_reset_right_behind_its_bytes_reaches_the_client_as_one() -> None:
+    """Once opaque, and after `Connection: close`, we look for a FIN behind the bytes: of a reset the kernel tells only once."""
+    async with proxied() as proxy:
+        client, server = await proxy.pair()
+        await send(client, TLS)
+        await read(server, len(TLS))
+        server.sendall(TLS)
+        reset(server)
+
+        assert await read(client, len(TLS)) == TLS
+        assert await is_reset(client)
+        assert await proxy.ended() == ["opened", "opaque tls", "ended upstream_reset"]
+
+
 async def test_a_request_the_server_hangs_up_on_is_told() -> None:
     async with proxied() as proxy:
         client, server = await proxy.pair()

@@ -145,3 +145,26 @@ def test_a_listener_for_nat_keeps_its_address_and_is_transparent_no_more(
 
         assert listener.getsockname() == before
         assert listener.getsockopt(level, option) == 0
+
+
+def test_a_fin_has_come_when_all_before_it_was_read() -> None:
+    client, server = connected()
+    with client, server:
+        assert not sockets.fin_has_come(client)
+        server.sendall(b"x")
+        server.shutdown(socket.SHUT_WR)
+        assert not sockets.fin_has_come(client)
+        assert client.recv(1) == b"x"
+
+        assert sockets.fin_has_come(client)
+
+
+def test_looking_for_a_fin_leaves_a_reset_to_be_read() -> None:
+    client, server = connected()
+    with client:
+        sockets.reset_on_close(server)
+        server.close()
+
+        assert not sockets.fin_has_come(client)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
