@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import pytest
 
-from e2e.support.daemon import Daemon
 from e2e.support.node import Node, reset
 from e2e.support.stream import (
     DIRECT,
@@ -253,6 +252,10 @@ def test_a_reset_after_ones_own_fin_is_passed_on_as_a_reset(
 def assert_ends_as_directly(sock: socket.socket) -> None:
     """A reset after a FIN: who writes is told so, as reading has come to its end already."""
     with pytest.raises(ConnectionError):
-        for _ in range(100):
-            sock.sendall(b"more")
-            time.sleep(0.01)
+        talk_on(sock)
+
+
+def talk_on(sock: socket.socket) -> None:
+    for _ in range(100):
+        sock.sendall(b"more")
+        time.sleep(0.01)
