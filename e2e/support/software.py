@@ -1,0 +1,176 @@
+"""Real programs in pods: one operation on every way from a client to a server, and what its two applications saw.
+
+Belongs here: starting a server and waiting until it listens, running a client to its end, and comparing what was seen
+directly with what was seen through the daemon. Does not belong here: any particular program.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from e2e.support import declared
+from e2e.support.daemon import Daemon, until
+from e2e.support.node import Node
+from netra_node.testbed import Testbed
+
+#: Ten times what any client here takes on a busy machine.
+PATIENCE: Final = 20.0
+#: No proxy, no locale, no start-up file of whoever runs the tests.
+ENVIRONMENT: Final = {"PATH": os.environ["PATH"] + ":/usr/sbin", "LC_ALL": "C", "HOME": "/nowhere"}
+#: What differs between any two runs: the time of an answer, the boundary of curl's forms.
+_VARIES: Final = re.compile(rb"(?<=\r\nDate: )[^\r]+|(?<=\r\ndate: )[^\r]+|-{24}[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Way:
+    """From a client's pod to a server's, and how many of the daemon's captures lie between."""
+
+    client: str
+    server: str
+    captures: int
+
+
+DIRECT: Final = Way("x", "y", 0)
+WAYS: Final = {
+    "outbound": Way("a", "y", 1),
+    "inbound": Way("x", "b", 1),
+    "both": Way("a", "b", 2),
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the two applications saw, with nothing in it that differs between two direct runs."""
+
+    exit_code: int
+    output: bytes
+    complaints: bytes = b""
+    #: What the server says it received, a record for each request.
+    logged: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the daemon understood: exchanges by outcome, connections that became opaque by reason; of one capture."""
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    opaque: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def traced(cls, ok: int, **others: int) -> "Verdict":
+        return cls({"ok": ok, **others})
+
+    @classmethod
+    def passed_on(cls, reason: str, connections: int = 1, **outcomes: int) -> "Verdict":
+        return cls(outcomes, {reason: connections})
+
+
+class Watch:
+    """What the daemon counts from now on."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._before = self._counted()
+
+    def _counted(self) -> tuple[Counter[str], Counter[str]]:
+        return self._daemon.requests(), self._daemon.opaque()
+
+    def since(self) -> Verdict:
+        requests, opaque = (
+            now - was for now, was in zip(self._counted(), self._before, strict=True)
+        )
+        return Verdict(dict(requests), dict(opaque))
+
+    def expect(self, verdict: Verdict, captures: int) -> None:
+        """Fail unless every capture came to `verdict`, and nothing else was counted."""
+        expected = Verdict(
+            {outcome: count * captures for outcome, count in verdict.outcomes.items()},
+            {reason: count * captures for reason, count in verdict.opaque.items()},
+        )
+        until(lambda: self.since() == expected, 2)
+        assert self.since() == expected, f"counted {self.since()}, expected {expected}"
+
+
+def run(bed: Testbed, pod: str, argv: Iterable[str], given: bytes = b"", **popen: Any) -> Seen:
+    """Run a client in `pod` to its end."""
+    child = bed.spawn(
+        pod,
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **{"env": ENVIRONMENT, **popen},
+    )
+    try:
+        output, complaints = child.communicate(given, PATIENCE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        output, complaints = child.communicate()
+        raise AssertionError(f"hung: {argv}\n{output!r}\n{complaints!r}") from None
+    return Seen(child.returncode, output, complaints)
+
+
+def start(bed: Testbed, pod: str, argv: Iterable[str], port: int, log: Path, **popen: Any) -> int:
+    """Start a server in `pod`, wait until it listens on `port`, and return its process id; the bed ends it."""
+    with log.open("ab") as out:
+        child = bed.spawn(
+            pod,
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            **{"env": ENVIRONMENT, **popen},
+        )
+    wait_until_listening(bed, pod, port, lambda: child.poll() is None, log)
+    return child.pid
+
+
+def wait_until_listening(
+    bed: Testbed, pod: str, port: int, alive: Callable[[], bool], log: Path
+) -> None:
+    end = time.monotonic() + PATIENCE
+    while bed.run_inside(pod, lambda: _refused(port)):
+        assert alive(), log.read_text(errors="replace")
+        assert time.monotonic() < end, log.read_text(errors="replace")
+        time.sleep(0.02)
+
+
+def _refused(port: int) -> bool:
+    # Only asked on loopback, which nobody captures: the daemon counts nothing of it.
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def anonymous(node: Node, way: Way, text: bytes) -> bytes:
+    """`text` with roles in place of addresses, none of what varies, and without what the daemon may add."""
+    for role in ("client", "server"):
+        pod = node.pod(getattr(way, role))
+        text = text.replace(pod.ipv4.encode(), role.upper().encode())
+    return _VARIES.sub(b"*", declared.without(text))
+
+
+def different(direct: Seen, through: Seen) -> str:
+    """The parts that differ, cut to what a person reads."""
+    pairs = ((name, getattr(direct, name), getattr(through, name)) for name in vars(direct))
+    return "\n".join(
+        f"{name} directly:\n{one!s:.3000}\nthrough:\n{other!s:.3000}"
+        for name, one, other in pairs
+        if one != other
+    )
+
+
+def compare(daemon: Daemon, way: Way, operation: Callable[[Way], Seen], verdict: Verdict) -> Seen:
+    """Do it directly, then on `way`: both sides must see the same. Returns that, for what else the test knows of it."""
+    direct = operation(DIRECT)
+    watch = Watch(daemon)
+    through = operation(way)
+    assert through == direct, different(direct, through)
+    watch.expect(verdict, way.captures)
+    return direct
