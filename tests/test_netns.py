@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -278,6 +279,10 @@ def test_addresses_are_the_pods_of_both_families_without_loopback(
 def test_link_local_addresses_are_nobodys_name(bed: Testbed) -> None:
     table = Path("/proc/thread-self/net/if_inet6")
     with Namespace.open(bed.add_pod("local").path) as pod:
+        end = time.monotonic() + 5
+        # The kernel gives it when it hears that the link is up.
+        while "fe80" not in pod.run(table.read_text) and time.monotonic() < end:
+            time.sleep(0.01)
         assert "fe80" in pod.run(table.read_text)
 
         assert not any(address.startswith("fe80:") for address in netns.addresses(pod))
