@@ -31,6 +31,8 @@ CHUNKED_OK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nuntil the end"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
+INVENTED = b"HTTP/1.1 199 Invented\r\n\r\n"
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
@@ -160,21 +162,24 @@ def test_broken_chunked_framing_goes_on_unchanged_and_ends_the_exchange_opaque(n
     assert talk.events == ["begun POST /", "ended POST / 0 opaque", "opaque ambiguous"]
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", "method"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", "h2"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "tls"),
-        (b"\x16" * 200_000, "tls"),
-        (b"*1\r\n$4\r\nPING\r\n", "not_http"),
-        (b"\x00" * 200_000, "not_http"),
-        (b"GET / HTTP/1.2\r\n\r\n", "not_http"),
-        (b"GET /\r\n", "not_http"),
-        (b"\n" + GET, "not_http"),
-        (b"\rG", "not_http"),
-    ],
-)
+NO_HTTP: dict[str, tuple[bytes, str]] = {
+    "method outside llhttp's list": (b"BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", "method"),
+    "method in small letters": (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", "method"),
+    "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", "h2"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "tls"),
+    "0x16 without end": (b"\x16" * 200_000, "tls"),
+    "Redis": (b"*1\r\n$4\r\nPING\r\n", "not_http"),
+    "zeros without end": (b"\x00" * 200_000, "not_http"),
+    "HTTP/1.2": (b"GET / HTTP/1.2\r\n\r\n", "not_http"),
+    "HTTP/0.9": (b"GET /\r\n", "not_http"),
+    "a blank too many": (b"GET  / HTTP/1.1\r\n\r\n", "not_http"),
+    "a blank in the target": (b"GET /a b HTTP/1.1\r\n\r\n", "not_http"),
+    "LF first": (b"\n" + GET, "not_http"),
+    "CR and a letter": (b"\rG", "not_http"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), NO_HTTP.values(), ids=NO_HTTP)
 @pytest.mark.parametrize("step", [1, 10, 1 << 20])
 def test_what_is_no_http_goes_on_unchanged_and_is_opaque_for_its_reason(
     data: bytes, reason: str, step: int
@@ -213,15 +218,24 @@ def test_expect_100_continue_sends_the_head_at_once_and_the_body_when_it_comes(t
     assert talk.events == ["begun POST /", "ended POST / 200 ok"]
 
 
+def test_after_a_refused_expectation_the_body_is_still_the_body(talk: Talk) -> None:
+    talk.client(POST[:-2] + b"Expect: 100-continue\r\n\r\n")
+    talk.server(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
+    talk.client(b"hello" + GET)
+
+    assert talk.events == ["begun POST /", "ended POST / 417 ok", "begun GET /"]
+
+
+@pytest.mark.parametrize("status", [200, 204, 299])
 def test_connect_answered_by_2xx_is_opaque_and_its_exchange_ended_at_the_final_head(
-    talk: Talk,
+    talk: Talk, status: int
 ) -> None:
     talk.client(CONNECT)
-    talk.server(ESTABLISHED + b"\x16\x03")
+    talk.server(b"HTTP/1.1 %d Connected\r\n\r\n\x16\x03" % status)
 
     assert talk.events == [
         "begun CONNECT a:443",
-        "ended CONNECT a:443 200 ok",
+        f"ended CONNECT a:443 {status} ok",
         "opaque connect",
     ]
 
@@ -568,7 +582,9 @@ def test_a_head_is_refused_and_let_go_at_its_first_wrong_byte(talk: Talk) -> Non
 # ---- responses: `http.md`, Responses
 
 
-@pytest.mark.parametrize("interim", [CONTINUE, EARLY_HINTS, CONTINUE + EARLY_HINTS * 5])
+@pytest.mark.parametrize(
+    "interim", [CONTINUE, PROCESSING, EARLY_HINTS, INVENTED, CONTINUE + EARLY_HINTS * 5]
+)
 def test_after_1xx_the_same_request_is_the_oldest_and_the_final_status_its_own(
     talk: Talk, interim: bytes
 ) -> None:
@@ -816,6 +832,18 @@ def test_a_response_complete_before_its_request_ends_the_exchange_and_not_the_re
     assert (talk.last.request_complete, talk.last.request_size) == (False, 2)
 
 
+def test_a_response_that_only_begins_before_its_request_is_complete_ends_as_any_other(
+    talk: Talk,
+) -> None:
+    talk.client(POST + b"he")
+    talk.server(OK[:-1])
+    talk.client(b"llo")
+    talk.server(OK[-1:])
+
+    assert talk.events == ["begun POST /", "ended POST / 200 ok"]
+    assert (talk.last.request_complete, talk.last.request_size) == (True, 5)
+
+
 def test_an_upload_goes_on_though_its_answer_and_the_servers_fin_have_come(talk: Talk) -> None:
     talk.client(POST + b"he")
     talk.server(FORBIDDEN[:25] + b"Connection: close\r\n" + FORBIDDEN[25:])
@@ -950,6 +978,14 @@ def test_bytes_behind_64_requests_go_on_at_the_servers_fin(talk: Talk) -> None:
 
 
 # ---- endings: `http.md`, Endings
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 500, 503, 999])
+def test_an_answered_request_is_ok_whatever_its_status(talk: Talk, status: int) -> None:
+    talk.client(GET)
+    talk.server(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+
+    assert talk.events[1:] == [f"ended GET / {status} ok"]
 
 
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o not in {Outcome.OK, Outcome.OPAQUE}])

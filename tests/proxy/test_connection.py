@@ -353,6 +353,30 @@ async def test_a_request_the_client_gave_up_is_told() -> None:
         assert await proxy.ended() == ["opened", "exchange client_closed", "ended ok"]
 
 
+async def test_a_client_that_left_and_resets_the_answer_has_closed() -> None:
+    async with proxied() as proxy:
+        client, server = await proxy.pair()
+        await send(client, GET)
+        client.close()
+        assert await read_all(server) == GET
+        await send(server, OK[:-1])
+
+        assert await proxy.ended() == ["opened", "exchange client_closed", "ended client_closed"]
+
+
+async def test_an_answer_cut_short_by_the_servers_fin_is_told() -> None:
+    async with proxied() as proxy:
+        client, server = await proxy.pair()
+        await send(client, GET)
+        await read(server, len(GET))
+        await send(server, OK[:-1])
+        server.close()
+        assert await read_all(client) == OK[:-1]
+        client.close()
+
+        assert await proxy.ended() == ["opened", "exchange upstream_closed", "ended ok"]
+
+
 async def test_a_request_after_the_servers_fin_was_never_answered() -> None:
     async with proxied() as proxy:
         client, server = await proxy.pair()
