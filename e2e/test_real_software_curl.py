@@ -9,7 +9,7 @@ from e2e.support import nginx
 from e2e.support.daemon import Daemon
 from e2e.support.nginx import BIG, HELLO, TEXT, Nginx
 from e2e.support.node import Node
-from e2e.support.software import WAYS, Seen, Verdict, Way, anonymous, compare, run
+from e2e.support.software import WAYS, Client, Seen, Verdict, Way, compare, observe
 from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(60)]
@@ -230,27 +230,11 @@ def servers(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def curl(node: Node, server: Nginx, way: Way, case: Case) -> Seen:
     """Run curl in the client's pod; `server` is the server's pod."""
-    skip = server.count()
     address = node.pod(way.server).ipv4
     to_server = (word for port in nginx.PORTS for word in ("--resolve", f"server:{port}:{address}"))
-    argv = (
-        "curl",
-        "-q",
-        "-sS",
-        "--no-progress-meter",
-        "-i",
-        "--max-time",
-        "15",
-        *to_server,
-        *case.argv,
-    )
-    seen = run(node.bed, way.client, argv, case.given)
-    logged = server.records(skip, case.least)
-    return Seen(
-        seen.exit_code,
-        anonymous(node, way, seen.output),
-        anonymous(node, way, seen.complaints),
-        tuple(anonymous(node, way, record) for record in logged),
+    options = ("-q", "-sS", "--no-progress-meter", "-i", "--max-time", "15", *to_server)
+    return observe(
+        node, way, Client(("curl", *options, *case.argv), case.least, case.given), server.log
     )
 
 

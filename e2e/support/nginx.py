@@ -5,7 +5,6 @@ from other pods as a proxy does.
 """
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -15,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from e2e.support.daemon import until
-from e2e.support.software import start
+from e2e.support.software import Log, start
 from netra_node.testbed import Testbed
 
 #: Plain; behind a PROXY line; HTTP/2 without TLS; TLS. It listens on the last one last.
@@ -88,29 +86,9 @@ class Nginx:
     directory: Path
     pid: int = 0
 
-    def records(self, skip: int, least: int) -> list[bytes]:
-        """What it logged behind the first `skip` records, as soon as there are `least` of them.
-
-        It logs a request after the answer's last byte has left, so the client can be here before.
-        """
-        return until(lambda: self._if_enough(skip + least), 5)[skip:]
-
-    def count(self) -> int:
-        return len(self._lines())
-
-    def _if_enough(self, least: int) -> list[bytes]:
-        lines = self._lines()
-        return [_record(line) for line in lines] if len(lines) >= least else []
-
-    def _lines(self) -> list[bytes]:
-        return (self.directory / "access.log").read_bytes().splitlines()
-
-
-def _record(line: bytes) -> bytes:
-    """The record with real line ends in the head, so that headers can be looked for."""
-    record = json.loads(line.decode("latin-1"))
-    head = record.pop("head").encode("latin-1")
-    return json.dumps(record).encode() + b"\n" + head
+    @property
+    def log(self) -> Log:
+        return Log(self.directory / "access.log")
 
 
 def _make_files(directory: Path) -> None:

@@ -4,6 +4,7 @@ Belongs here: starting a server and waiting until it listens, running a client t
 directly with what was seen through the daemon. Does not belong here: any particular program.
 """
 
+import json
 import os
 import re
 import socket
@@ -23,9 +24,22 @@ from netra_node.testbed import Testbed
 #: Ten times what any client here takes on a busy machine.
 PATIENCE: Final = 20.0
 #: No proxy, no locale, no start-up file of whoever runs the tests.
-ENVIRONMENT: Final = {"PATH": os.environ["PATH"] + ":/usr/sbin", "LC_ALL": "C", "HOME": "/nowhere"}
-#: What differs between any two runs: the time of an answer, the boundary of curl's forms.
-_VARIES: Final = re.compile(rb"(?<=\r\nDate: )[^\r]+|(?<=\r\ndate: )[^\r]+|-{24}[0-9a-f]{16}")
+ENVIRONMENT: Final = {
+    "PATH": os.environ["PATH"] + ":/usr/sbin",
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/nowhere",
+    # Debian's packages for Node are where only its own Node looks.
+    "NODE_PATH": "/usr/share/nodejs",
+}
+PROGRAMS: Final = Path(__file__).parents[1] / "programs"
+#: Debian's own, which has the libraries of Debian's packages.
+PYTHON: Final = ("/usr/bin/python3", "-I")
+NODE: Final = ("node",)
+#: What differs between any two runs: the time of an answer, keys, the boundary of curl's forms.
+_VARIES: Final = re.compile(
+    rb"(?i:(?<=\r\nDate: )|(?<=\r\nSec-WebSocket-Key: )|(?<=\r\nSec-WebSocket-Accept: ))[^\r]+"
+    rb"|-{24}[0-9a-f]{16}"
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,39 @@ class Verdict:
     @classmethod
     def passed_on(cls, reason: str, connections: int = 1, **outcomes: int) -> "Verdict":
         return cls(outcomes, {reason: connections})
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a server says it received: a file with a JSON object in a line for each request or connection.
+
+    Its `head` is the request's as it came, lines ended by CRLF and the empty one last.
+    """
+
+    path: Path
+
+    def count(self) -> int:
+        return len(self._lines())
+
+    def records(self, skip: int, least: int) -> tuple[bytes, ...]:
+        """What is behind the first `skip` records, as soon as there are `least` of them.
+
+        A server logs when the answer's last byte has left, so whoever received that can be here before.
+        """
+        until(lambda: self.count() >= skip + least, 5)
+        return tuple(_record(line) for line in self._lines()[skip:])
+
+    def _lines(self) -> list[bytes]:
+        return self.path.read_bytes().splitlines()
+
+
+def _record(line: bytes) -> bytes:
+    """The record with real line ends in the head, so that headers can be looked for; any other line as it is."""
+    if not line.startswith(b"{"):
+        return line
+    record = json.loads(line.decode("latin-1"))
+    head = record.pop("head", "").encode("latin-1")
+    return json.dumps(record).encode() + b"\n" + head
 
 
 class Watch:
@@ -146,6 +193,28 @@ def _refused(port: int) -> bool:
     # Only asked on loopback, which nobody captures: the daemon counts nothing of it.
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client to be run to its end, and how many records its server will have written by then."""
+
+    argv: tuple[str, ...]
+    least: int
+    given: bytes = b""
+
+
+def observe(node: Node, way: Way, client: Client, log: Log) -> Seen:
+    """Run `client` in its pod and return what it and the server, by its log, saw."""
+    skip = log.count()
+    seen = run(node.bed, way.client, client.argv, client.given)
+    logged = log.records(skip, client.least)
+    return Seen(
+        seen.exit_code,
+        anonymous(node, way, seen.output),
+        anonymous(node, way, seen.complaints),
+        tuple(anonymous(node, way, record) for record in logged),
+    )
 
 
 def anonymous(node: Node, way: Way, text: bytes) -> bytes:
