@@ -18,8 +18,8 @@ from netra_node.core.addresses import ClientAddr, OriginalDst, PodUid
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import ConnectionRecord, Direction, Exchange, Outcome
 from netra_node.core.trace_context import TraceContext
+from netra_node.http_client import Client, parse_target
 from netra_node.telemetry.export import ExportLimits
-from netra_node.telemetry.http_client import Poster, parse_target
 from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
 
 pytestmark = pytest.mark.timeout(60)
@@ -254,7 +254,7 @@ async def test_spans_wait_while_the_collector_restarts(
 
 
 async def test_the_collector_tells_sense_from_garbage(rotel: Rotel) -> None:
-    poster = Poster(parse_target(f"http://127.0.0.1:{rotel.http}/v1/traces"), CONTENT_TYPE, 5)
+    poster = Client(parse_target(f"http://127.0.0.1:{rotel.http}/v1/traces"), CONTENT_TYPE, 5)
 
     answer = await poster.post(b"\x0a\xff\xff")
     poster.close()

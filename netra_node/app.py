@@ -34,6 +34,7 @@ from netra_node.core.tracing import IdSource, Tracing, TracingOptions
 from netra_node.discovery.enrolment import EnrolmentPolicy, decide_all, unknown_annotations
 from netra_node.discovery.file_source import FileSource
 from netra_node.discovery.pod import Pod
+from netra_node.http_client import Target
 from netra_node.interception.features import owner_flag
 from netra_node.interception.slots import Slots
 from netra_node.loop_lag import LoopLag
@@ -41,7 +42,6 @@ from netra_node.manager import Manager
 from netra_node.settings.model import ExportSettings, Settings, TracingSettings
 from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.families import Readings as ScrapeReadings
-from netra_node.telemetry.http_client import Target
 from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
 from netra_node.watchdog import Watchdog
 from netra_node.workload import Ground, Reading, Workload

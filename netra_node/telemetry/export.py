@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from netra_node.core.records import Exchange
+from netra_node.http_client import Answer, TransportError
 from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.flow import Finished, Flow, Owner
-from netra_node.telemetry.http_client import Answer, TransportError
 from netra_node.telemetry.metrics import SpanResults
 from netra_node.telemetry.otlp import SpanEncoder, rejected_spans
 
@@ -42,7 +42,7 @@ _LONGEST_DELAY = 30.0
 
 
 class Post(Protocol):
-    """Where batches go: `http_client.Poster`, or a test's stand-in."""
+    """Where batches go: `http_client.Client`, or a test's stand-in."""
 
     @property
     def authority(self) -> str:

@@ -12,11 +12,11 @@ from typing import TypedDict
 from netra_node import __version__
 from netra_node.core.addresses import PodUid
 from netra_node.core.identity import PodIdentity
+from netra_node.http_client import Client, Target
 from netra_node.telemetry import graph
 from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.export import ExportLimits, SpanExporter
 from netra_node.telemetry.families import Readings, families
-from netra_node.telemetry.http_client import Poster, Target
 from netra_node.telemetry.memory import RecentSpans, ShownSpan
 from netra_node.telemetry.metrics import Metrics, ServiceSeries
 from netra_node.telemetry.observer import PodObserver, SpanSink
@@ -167,7 +167,7 @@ class Telemetry:
         )
         return SpanExporter(
             SpanEncoder(self._schema, __version__),
-            Poster(collector.target, fields, collector.timeout),
+            Client(collector.target, fields, collector.timeout),
             self.metrics.spans,
             collector.limits,
             self._clock,

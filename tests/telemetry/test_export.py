@@ -13,10 +13,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from netra_node.core.records import Direction
+from netra_node.http_client import Answer, TransportError
 from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.export import ExportLimits, SpanExporter, compress, retry_after
 from netra_node.telemetry.flow import Flow, Owner
-from netra_node.telemetry.http_client import Answer, TransportError
 from netra_node.telemetry.metrics import Edge, SpanResults
 from netra_node.telemetry.otlp import SpanEncoder
 from netra_node.telemetry.paths import PathNames

@@ -13,8 +13,8 @@ from prometheus_client.openmetrics.parser import (
 from netra_node.core.addresses import PodUid
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import Direction, Observer
+from netra_node.http_client import parse_target
 from netra_node.telemetry.export import ExportLimits
-from netra_node.telemetry.http_client import parse_target
 from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
 from netra_node.telemetry.paths import parse_templates
 

@@ -1,4 +1,4 @@
-"""POSTs over a real loopback connection to a server that says what the test wants."""
+"""Requests over a real loopback connection to a server that says what the test wants."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from netra_node.telemetry.http_client import Poster, Target, TransportError, parse_target
+from netra_node.http_client import Client, Target, TransportError, parse_target
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -41,7 +41,7 @@ class Server:
 
     async def _next(self, reader: asyncio.StreamReader) -> bytes | None:
         head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
         self.requests.append(head + await reader.readexactly(length))
         return self.answers.pop(0) if self.answers else None
 
@@ -60,7 +60,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def post(server: Server) -> AsyncIterator[Callable[[bytes], Awaitable[object]]]:
-    poster = Poster(Target("127.0.0.1", server.port, "/v1/traces"), [("X-Key", "k")], timeout=2)
+    poster = Client(Target("127.0.0.1", server.port, "/v1/traces"), [("X-Key", "k")], timeout=2)
     yield poster.post
     poster.close()
 
@@ -74,6 +74,40 @@ async def test_a_request_on_the_wire(server, post) -> None:
         b"POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nX-Key: k\r\n"
         b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc" % server.port
     ]
+
+
+async def test_a_question_has_no_body_and_no_length(server) -> None:
+    server.answers = [OK]
+    client = Client(Target("127.0.0.1", server.port, "/pods"), [], timeout=2)
+
+    await client.get([("Authorization", "Bearer t")])
+    client.close()
+
+    assert server.requests == [
+        b"GET /pods HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer t\r\n\r\n" % server.port
+    ]
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
+        b"Transfer-Encoding: chunked\r\n\r\nf4240\r\n" + b"x" * 1_000_000 + b"\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n"
+        + b"3e8\r\n%b\r\n" % (b"x" * 1000) * 1000
+        + b"0\r\n\r\n",
+    ],
+    ids=["by length", "one chunk", "many chunks"],
+)
+async def test_a_long_answer_is_read_up_to_the_limit(server, framing) -> None:
+    server.answers = [b"HTTP/1.1 200 OK\r\n" + framing] * 2
+    target = Target("127.0.0.1", server.port, "/pods")
+    enough, short = (Client(target, [], timeout=5, limit=n) for n in (1_000_000, 999_999))
+
+    assert (await enough.get()).body == b"x" * 1_000_000
+    with pytest.raises(TransportError, match="where 999"):
+        await short.get()
+    enough.close()
 
 
 async def test_an_answer_has_status_fields_and_body(server, post) -> None:
@@ -168,7 +202,7 @@ async def test_after_an_error_the_next_request_starts_afresh(server, post) -> No
 
 
 async def test_a_server_that_is_not_there_is_a_transport_error(unused_tcp_port) -> None:
-    poster = Poster(Target("127.0.0.1", unused_tcp_port, "/"), [], timeout=2)
+    poster = Client(Target("127.0.0.1", unused_tcp_port, "/"), [], timeout=2)
 
     with pytest.raises(TransportError):
         await poster.post(b"")
@@ -185,7 +219,7 @@ async def test_a_server_that_says_nothing_is_a_transport_error_in_time() -> None
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
-        poster = Poster(Target("127.0.0.1", port, "/"), [], timeout=0.05)
+        poster = Client(Target("127.0.0.1", port, "/"), [], timeout=0.05)
         with pytest.raises(TransportError, match=r"no answer within 0.05 s"):
             await poster.post(b"")
         await left.wait()

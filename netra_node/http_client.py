@@ -1,7 +1,8 @@
-"""A client for POSTs to one place over one kept connection, on the loop.
+"""A client for requests to one place over one kept connection, on the loop.
 
-Belongs here: bytes of HTTP/1.1, connect, timeouts. Does not belong here: retries, what is sent (`export`).
-It is our own because `requests` costs 7 MB and a thread, and aiohttp 13 MB, of a budget of 45, to send one kind of request.
+Belongs here: bytes of HTTP/1.1, connect, timeouts. Does not belong here: retries, what is sent or asked (`telemetry.export`,
+`discovery.kubelet`). It is our own because `requests` costs 7 MB and a thread, and aiohttp 13 MB, of a budget of 45, to send two
+kinds of requests.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     import ssl
 
-#: Heads and bodies of answers are short; a longer one is no collector's.
-_ANSWER_LIMIT = 65_536
+#: What is read at a time, the longest head, and the longest body where the caller says nothing: a collector's are short.
+_PIECE = 65_536
 
 
 class TransportError(Exception):
@@ -23,7 +24,7 @@ class TransportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to POST. `path` includes a query if there is one; `tls` is None for plain HTTP."""
+    """Whom to ask. `path` includes a query if there is one; `tls` is None for plain HTTP."""
 
     host: str
     port: int
@@ -70,18 +71,28 @@ class Answer:
     body: bytes
 
 
-class Poster:
-    """POSTs to one target, one at a time. A connection is kept between them, and replaced when it turns out dead."""
+class Client:
+    """Asks one target, one request at a time. A connection is kept between them, and replaced when it turns out dead."""
 
-    __slots__ = ("_fixed", "_reader", "_target", "_timeout", "_writer")
+    __slots__ = ("_fixed", "_limit", "_reader", "_target", "_timeout", "_writer")
 
-    def __init__(self, target: Target, fields: Sequence[tuple[str, str]], timeout: float) -> None:
-        """`fields` are sent with each request; `timeout` in seconds covers one, from connect to the answer's end."""
-        lines = [f"POST {target.path} HTTP/1.1", f"Host: {target.authority}"]
+    def __init__(
+        self,
+        target: Target,
+        fields: Sequence[tuple[str, str]],
+        timeout: float,
+        limit: int = _PIECE,
+    ) -> None:
+        """`fields` are sent with each request; `timeout` in seconds covers one, from connect to the answer's end.
+
+        An answer's body over `limit` bytes is an error.
+        """
+        lines = [f" {target.path} HTTP/1.1", f"Host: {target.authority}"]
         lines += [f"{name}: {value}" for name, value in fields]
-        self._fixed = "\r\n".join(lines).encode()
+        self._fixed = "\r\n".join(lines)
         self._target = target
         self._timeout = timeout
+        self._limit = limit
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -91,10 +102,19 @@ class Poster:
         return self._target.authority
 
     async def post(self, body: bytes, fields: Sequence[tuple[str, str]] = ()) -> Answer:
-        """Send one request with more `fields`; return its final answer. Raises TransportError."""
+        """Send `body` with more `fields`; return the final answer. Raises TransportError."""
+        return await self._ask("POST", [*fields, ("Content-Length", str(len(body)))], body)
+
+    async def get(self, fields: Sequence[tuple[str, str]] = ()) -> Answer:
+        """Ask with more `fields`; return the final answer. Raises TransportError."""
+        return await self._ask("GET", fields, b"")
+
+    async def _ask(self, method: str, fields: Sequence[tuple[str, str]], body: bytes) -> Answer:
+        more = "".join(f"\r\n{name}: {value}" for name, value in fields)
+        head = f"{method}{self._fixed}{more}\r\n\r\n".encode()
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._post(self._head(body, fields), body)
+                return await self._answer(head, body)
         except TimeoutError:
             self.close()
             message = f"no answer within {self._timeout:g} s"
@@ -112,11 +132,7 @@ class Poster:
             self._writer.transport.abort()
         self._reader = self._writer = None
 
-    def _head(self, body: bytes, fields: Sequence[tuple[str, str]]) -> bytes:
-        more = "".join(f"\r\n{name}: {value}" for name, value in fields)
-        return self._fixed + f"{more}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-
-    async def _post(self, head: bytes, body: bytes) -> Answer:
+    async def _answer(self, head: bytes, body: bytes) -> Answer:
         if self._writer is not None:
             try:
                 return await self._exchange(head, body)
@@ -129,7 +145,7 @@ class Poster:
 
     async def _connect(self) -> None:
         self._reader, self._writer = await asyncio.open_connection(
-            self._target.host, self._target.port, ssl=self._target.tls, limit=_ANSWER_LIMIT
+            self._target.host, self._target.port, ssl=self._target.tls, limit=_PIECE
         )
 
     async def _exchange(self, head: bytes, body: bytes) -> Answer:
@@ -138,13 +154,13 @@ class Poster:
             raise EOFError
         writer.writelines((head, body))
         await writer.drain()
-        answer, keep = await _read_answer(reader)
+        answer, keep = await _read_answer(reader, self._limit)
         if not keep:
             self.close()
         return answer
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> tuple[Answer, bool]:
+async def _read_answer(reader: asyncio.StreamReader, limit: int) -> tuple[Answer, bool]:
     """Return the final answer and whether the connection can carry another one."""
     while True:
         version, status, fields = _parse_head(await reader.readuntil(b"\r\n\r\n"))
@@ -153,7 +169,7 @@ async def _read_answer(reader: asyncio.StreamReader) -> tuple[Answer, bool]:
     if status in {204, 304}:
         body, framed = b"", True
     else:
-        body, framed = await _read_body(reader, fields)
+        body, framed = await _read_body(reader, fields, limit)
     keep = framed and version == "HTTP/1.1" and "close" not in fields.get("connection", "").lower()
     return Answer(status, fields, body), keep
 
@@ -169,33 +185,35 @@ def _parse_head(head: bytes) -> tuple[str, int, dict[str, str]]:
     return version, int(rest[:3]), {name.lower(): value.strip() for name, _, value in pairs}
 
 
-async def _read_body(reader: asyncio.StreamReader, fields: dict[str, str]) -> tuple[bytes, bool]:
+async def _read_body(
+    reader: asyncio.StreamReader, fields: dict[str, str], limit: int
+) -> tuple[bytes, bool]:
     """Return the body and whether its end was known without closing (RFC 9112 §6.3)."""
     if "chunked" in fields.get("transfer-encoding", "").lower():
-        return await _read_chunks(reader), True
+        return await _read_chunks(reader, limit), True
     if "content-length" in fields:
         length = int(fields["content-length"])
-        _check_size(length)
+        _check_size(length, limit)
         return await reader.readexactly(length), True
-    body = b""
-    while piece := await reader.read(_ANSWER_LIMIT):
+    body = bytearray()
+    while piece := await reader.read(_PIECE):
         body += piece
-        _check_size(len(body))
-    return body, False
+        _check_size(len(body), limit)
+    return bytes(body), False
 
 
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
-    body = b""
+async def _read_chunks(reader: asyncio.StreamReader, limit: int) -> bytes:
+    body = bytearray()
     while size := int((await reader.readuntil(b"\n")).partition(b";")[0], 16):
-        _check_size(len(body) + size)
+        _check_size(size, limit - len(body))
         body += await reader.readexactly(size)
         await reader.readuntil(b"\n")
     while (await reader.readuntil(b"\n")).strip():
         pass
-    return body
+    return bytes(body)
 
 
-def _check_size(size: int) -> None:
-    if not 0 <= size <= _ANSWER_LIMIT:
-        message = f"an answer of {size} bytes"
+def _check_size(size: int, limit: int) -> None:
+    if not 0 <= size <= limit:
+        message = f"an answer of {size} bytes, where {limit} are allowed"
         raise ValueError(message)
