@@ -66,16 +66,24 @@ http {{
         location /gone {{ return 444; }}
         location /teapot {{ return 418 "short and stout\\n"; }}
         location /broken {{ return 500; }}
+        location /whoami {{ return 200 "$remote_addr:$remote_port\n"; }}
         {proxies}
     }}
 }}
 """
 _UPSTREAM: Final = "upstream {name} {{ server {address}:80; keepalive 4; }}"
 _PROXIES: Final = """
-        location /{name}/1.0/ {{ proxy_pass http://{name}/; }}
-        location /{name}/1.1/ {{ proxy_pass http://{name}/; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-        location /{name}/stream/ {{ proxy_pass http://{name}/; proxy_http_version 1.1; proxy_request_buffering off;
-            proxy_buffering off; }}
+        location /{name} {{
+            proxy_set_header Host server;
+            location /{name}/plain/ {{ proxy_pass http://{name}/; }}
+            location /{name}/kept/ {{
+                proxy_pass http://{name}/; proxy_http_version 1.1;
+                proxy_set_header Host server; proxy_set_header Connection "";
+            }}
+            location /{name}/stream/ {{
+                proxy_pass http://{name}/; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
+            }}
+        }}
 """
 
 
