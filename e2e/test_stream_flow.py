@@ -1,0 +1,192 @@
+"""Slow readers and fast senders: nobody is asked for more than the other takes, nothing is lost, nobody waits for another.
+
+Belongs here: flow control, and bytes that flow on beside an ending. Whose bytes they are does not matter.
+"""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from e2e.support.daemon import Daemon
+from e2e.support.node import Node
+from e2e.support.stream import BOTH, ROUTES, Line, Route, open_line
+
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
+
+KIBIBYTE, MEBIBYTE = 1 << 10, 1 << 20
+DATA = random.Random(4).randbytes(16 * MEBIBYTE)
+POST = b"POST /%d HTTP/1.1\r\nHost: b\r\nContent-Length: %d\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+
+
+async def send(sock: socket.socket, data: bytes) -> float:
+    """The moment the last byte was taken."""
+    await asyncio.get_running_loop().sock_sendall(sock, data)
+    return time.monotonic()
+
+
+async def receive(sock: socket.socket, data: bytes, pause: float = 0) -> float:
+    """Read, 64 KiB at a time with pauses, what must be `data`; the moment the last byte was there."""
+    loop, position = asyncio.get_running_loop(), 0
+    while position < len(data):
+        got = await loop.sock_recv(sock, min(64 * KIBIBYTE, len(data) - position))
+        assert got
+        assert data.startswith(got, position)
+        position += len(got)
+        await asyncio.sleep(pause)
+    return time.monotonic()
+
+
+async def watch(daemon: Daemon, seen: list[float]) -> None:
+    """Look at the daemon's memory until cancelled."""
+    while True:
+        seen.append(daemon.pss())
+        await asyncio.sleep(0.1)
+
+
+def together(daemon: Daemon, *work: Awaitable[float]) -> tuple[list[float], float]:
+    """Do all of it at once: the moments it was done, and the MiB by which the daemon was larger meanwhile."""
+    seen = [daemon.pss()]
+
+    async def gather() -> list[float]:
+        watching = asyncio.ensure_future(watch(daemon, seen))  # noqa: TID251 - cancelled below
+        try:
+            return await asyncio.wait_for(asyncio.gather(*work), 40)
+        finally:
+            watching.cancel()
+
+    moments = asyncio.run(gather())
+    return moments, max(seen) - seen[0]
+
+
+def ends(line: Line, first: str) -> tuple[socket.socket, socket.socket]:
+    return (line.client, line.server) if first == "client" else (line.server, line.client)
+
+
+def narrow(reader: socket.socket, sender: socket.socket) -> None:
+    """Keep the kernels from taking what the applications do not: their buffers would grow to megabytes."""
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIBIBYTE)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIBIBYTE)
+
+
+def exchange_of(line: Line, number: int, size: int) -> None:
+    """Have the connection carry a body of `size` bytes each way."""
+    line.ask(POST % (number, size))
+    line.down(ANSWER % size)
+    for sock in (line.client, line.server):
+        sock.setblocking(False)
+
+
+@ROUTES
+@pytest.mark.parametrize("slow", ["client", "server"])
+def test_a_slow_reader_gets_every_byte_of_a_fast_sender_at_no_cost_of_memory(
+    node: Node, daemon: Daemon, route: Route, slow: str
+) -> None:
+    line = open_line(node, route)
+    reader, sender = ends(line, slow)
+    narrow(reader, sender)
+    exchange_of(line, 0, 2 * len(DATA))
+
+    began = time.monotonic()
+    (sent, read), grown = together(daemon, send(sender, DATA * 2), receive(reader, DATA * 2, 0.002))
+
+    print(f"sent in {sent - began:.1f} s, read in {read - began:.1f} s, grown by {grown:.1f} MiB")
+    assert grown < 3
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One body each way on a connection of its own; its reader is slow or not."""
+
+    line: Line
+    data: bytes
+    pause: float
+
+    def work(self) -> Iterator[Awaitable[float]]:
+        for one, other in (
+            (self.line.client, self.line.server),
+            (self.line.server, self.line.client),
+        ):
+            yield send(one, self.data)
+            yield receive(other, self.data, self.pause)
+
+
+SLOW, FAST = 50, 50
+#: What waits for a slow reader: two directions in two captures, each with 64 KiB and what was read at a time, 256 KiB.
+WAITING, HELD = 4, 320
+
+
+def test_of_a_hundred_streams_the_fast_do_not_wait_for_the_slow(node: Node, daemon: Daemon) -> None:
+    streams = []
+    for number in range(SLOW + FAST):
+        line = open_line(node, BOTH)
+        slow = number % 2
+        data = DATA[number * 1009 :][:MEBIBYTE]
+        if slow:
+            narrow(line.client, line.server)
+            narrow(line.server, line.client)
+        exchange_of(line, number, len(data))
+        streams.append(Stream(line, data, 0.2 if slow else 0))
+
+    began = time.monotonic()
+    moments, grown = together(daemon, *(work for stream in streams for work in stream.work()))
+
+    took = [moment - began for moment in moments]
+    by_stream = [max(took[at : at + 4]) for at in range(0, len(took), 4)]
+    fast, slow_ones = by_stream[::2], by_stream[1::2]
+    assert max(fast) < min(slow_ones)
+    print(
+        f"fast: done after {max(fast):.1f} s; slow: after {min(slow_ones):.1f} to {max(slow_ones):.1f} s"
+    )
+    print(f"grown by {grown:.1f} MiB, {grown * 1024 / SLOW:.0f} KiB for each slow one")
+    assert grown * 1024 < SLOW * WAITING * HELD
+
+
+# ---- one direction ends, the other flows on
+
+
+async def finish(sock: socket.socket, data: bytes) -> float:
+    await send(sock, data)
+    sock.shutdown(socket.SHUT_WR)
+    return time.monotonic()
+
+
+async def receive_to_the_end(sock: socket.socket, data: bytes) -> float:
+    await receive(sock, data)
+    assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
+    return time.monotonic()
+
+
+@ROUTES
+@pytest.mark.parametrize("first", ["client", "server"])
+@pytest.mark.parametrize("kind", ["http", "opaque"])
+def test_a_fin_overtakes_nothing_and_stops_nothing_of_the_other_direction(
+    node: Node, daemon: Daemon, route: Route, first: str, kind: str
+) -> None:
+    """Both sides send at full speed; the first one's FIN arrives behind its last byte, while the other has far to go."""
+    line = open_line(node, route)
+    one, other = ends(line, first)
+    little, much = DATA[: MEBIBYTE // 2], DATA
+    if kind == "http":
+        up, down = (little, much) if first == "client" else (much, little)
+        line.ask(POST % (0, len(up)))
+        line.down(ANSWER % len(down))
+    else:
+        line.up(b"\0")
+    for sock in (one, other):
+        sock.setblocking(False)
+
+    (_, little_there, _, much_there), _ = together(
+        daemon,
+        finish(one, little),
+        receive_to_the_end(other, little),
+        finish(other, much),
+        receive_to_the_end(one, much),
+    )
+
+    assert little_there < much_there
