@@ -4,6 +4,7 @@ Belongs here: starting a server and waiting until it listens, running a client t
 directly with what was seen through the daemon. Does not belong here: any particular program.
 """
 
+import itertools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from e2e.support import declared
+from e2e.support.counted import Counted
 from e2e.support.daemon import Daemon, until
 from e2e.support.node import Node
 from netra_node.testbed import Testbed
@@ -35,10 +37,10 @@ PROGRAMS: Final = Path(__file__).parents[1] / "programs"
 #: Debian's own, which has the libraries of Debian's packages.
 PYTHON: Final = ("/usr/bin/python3", "-I")
 NODE: Final = ("node",)
-#: What differs between any two runs: the time of an answer, keys, the boundary of curl's forms.
+#: What differs between any two runs: the time of an answer, keys, the boundary of curl's forms, a process id.
 _VARIES: Final = re.compile(
     rb"(?i:(?<=\r\nDate: )|(?<=\r\nSec-WebSocket-Key: )|(?<=\r\nSec-WebSocket-Accept: ))[^\r]+"
-    rb"|-{24}[0-9a-f]{16}"
+    rb"|-{24}[0-9a-f]{16}|(?<=with PID )\d+"
 )
 
 
@@ -124,25 +126,26 @@ class Watch:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._before = self._counted()
-
-    def _counted(self) -> tuple[Counter[str], Counter[str]]:
-        return self._daemon.requests(), self._daemon.opaque()
+        self._before = Counted.by(daemon)
 
     def since(self) -> Verdict:
-        requests, opaque = (
-            now - was for now, was in zip(self._counted(), self._before, strict=True)
-        )
-        return Verdict(dict(requests), dict(opaque))
+        counted = Counted.by(self._daemon).since(self._before)
+        return Verdict(dict(counted.outcomes), dict(counted.opaque))
 
-    def expect(self, verdict: Verdict, captures: int) -> None:
-        """Fail unless every capture came to `verdict`, and nothing else was counted."""
-        expected = Verdict(
-            {outcome: count * captures for outcome, count in verdict.outcomes.items()},
-            {reason: count * captures for reason, count in verdict.opaque.items()},
-        )
-        until(lambda: self.since() == expected, 2)
-        assert self.since() == expected, f"counted {self.since()}, expected {expected}"
+    def expect(self, captures: int, *verdicts: Verdict) -> None:
+        """Fail unless each capture came to one of `verdicts`, and nothing else was counted."""
+        mixtures = itertools.combinations_with_replacement(verdicts, captures)
+        expected = [_sum(mixture) for mixture in mixtures]
+        until(lambda: self.since() in expected, 2)
+        assert self.since() in expected, f"counted {self.since()}, expected {expected}"
+
+
+def _sum(verdicts: Iterable[Verdict]) -> Verdict:
+    outcomes, opaque = Counter[str](), Counter[str]()
+    for verdict in verdicts:
+        outcomes.update(verdict.outcomes)
+        opaque.update(verdict.opaque)
+    return Verdict(dict(outcomes), dict(opaque))
 
 
 def run(bed: Testbed, pod: str, argv: Iterable[str], given: bytes = b"", **popen: Any) -> Seen:
@@ -200,15 +203,15 @@ class Client:
     """A client to be run to its end, and how many records its server will have written by then."""
 
     argv: tuple[str, ...]
-    least: int
+    least: int = 0
     given: bytes = b""
 
 
-def observe(node: Node, way: Way, client: Client, log: Log) -> Seen:
+def observe(node: Node, way: Way, client: Client, log: Log | None = None) -> Seen:
     """Run `client` in its pod and return what it and the server, by its log, saw."""
-    skip = log.count()
+    skip = log.count() if log else 0
     seen = run(node.bed, way.client, client.argv, client.given)
-    logged = log.records(skip, client.least)
+    logged = log.records(skip, client.least) if log else ()
     return Seen(
         seen.exit_code,
         anonymous(node, way, seen.output),
@@ -235,11 +238,14 @@ def different(direct: Seen, through: Seen) -> str:
     )
 
 
-def compare(daemon: Daemon, way: Way, operation: Callable[[Way], Seen], verdict: Verdict) -> Seen:
-    """Do it directly, then on `way`: both sides must see the same. Returns that, for what else the test knows of it."""
+def compare(daemon: Daemon, way: Way, operation: Callable[[Way], Seen], *verdicts: Verdict) -> Seen:
+    """Do it directly, then on `way`: both sides must see the same, and every capture comes to one of `verdicts`.
+
+    Returns what they saw, for what else the test knows of it.
+    """
     direct = operation(DIRECT)
     watch = Watch(daemon)
     through = operation(way)
     assert through == direct, different(direct, through)
-    watch.expect(verdict, way.captures)
+    watch.expect(way.captures, *verdicts)
     return direct
