@@ -315,8 +315,10 @@ class Conversation:
 
     def _expect_more(self, head: RequestHead) -> None:
         """Prepare for what follows this head and is not the next one."""
-        # RFC 9110 §9.3.6: what a CONNECT's length would mean is nobody's agreement
-        body = None if head.method == b"CONNECT" else body_of(head.length, self._limits.chunk_line)
+        connect = head.method == b"CONNECT"
+        # RFC 9110 §9.3.6: what a CONNECT's length would mean is nobody's agreement, nor where a request behind it would begin
+        self._spoke_early |= connect and head.length != 0
+        body = None if connect else body_of(head.length, self._limits.chunk_line)
         self._request_body = body
         if not head.upgrades:
             event = Event.REQUEST_WITH_BODY

@@ -297,6 +297,14 @@ def test_after_a_refused_connect_with_client_bytes_in_between_it_is_opaque(talk:
     ]
 
 
+@pytest.mark.parametrize("framing", [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_after_a_refused_connect_that_names_a_body_it_is_opaque(talk: Talk, framing: bytes) -> None:
+    talk.client(CONNECT[:-2] + framing + b"\r\n")
+    talk.server(FORBIDDEN)
+
+    assert talk.events[1:] == ["ended CONNECT a:443 403 opaque", "opaque connect"]
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -371,14 +379,6 @@ def test_client_bytes_behind_the_body_of_an_upgrade_are_unparsed(talk: Talk) -> 
     talk.server(OK)
 
     assert talk.events == ["begun POST /", "ended POST / 200 opaque", "opaque upgrade"]
-
-
-def test_the_length_of_a_connect_means_nothing(talk: Talk) -> None:
-    talk.client(CONNECT[:-2] + b"Content-Length: 5\r\n\r\n")
-    talk.server(FORBIDDEN)
-    talk.client(GET)
-
-    assert talk.events[-1] == "begun GET /"
 
 
 def test_an_interim_answer_to_an_upgrade_decides_nothing(talk: Talk) -> None:

@@ -62,8 +62,9 @@ class Talk:
         declared: Iterable[Declared] = (),
         limits: Limits = LIMITS,
         failure: Exception | None = None,
+        tracing: FakeTracing | None = None,
     ) -> None:
-        self.tracing = FakeTracing(declared, failure)
+        self.tracing = tracing or FakeTracing(declared, failure)
         self.record = ConnectionRecord(
             Direction.INBOUND, ClientAddr("10.0.0.1", 5), OriginalDst("10.0.0.2", 80), 0
         )
