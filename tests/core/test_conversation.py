@@ -4,8 +4,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import h11
-import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +11,6 @@ from hypothesis import strategies as st
 from netra_node.core.headers import Declared
 from netra_node.core.limits import Limits
 from netra_node.core.records import OpaqueReason, Outcome
-from netra_node.core.states import Side
 from tests.core import ambiguous
 from tests.core.transcript import GET, LIMITS, MILLISECOND, NO_CONTENT, Talk
 
@@ -1363,152 +1360,3 @@ def test_whatever_comes_in_small_pieces_comes_to_the_same(
     turns = [("client", client), ("server", server)]
 
     assert play(turns, step=step)[:3] == play(turns)[:3]
-
-
-# ---- other readers: where they see another boundary, we must have stopped reading
-
-sound_streams = streams(REQUESTS, 5)
-sound_answers = streams(RESPONSES, 6)
-
-
-def our_requests(stream: bytes) -> tuple[list[int], bool]:
-    """Return after which bytes a request was complete, and whether we stopped reading."""
-    talk = Talk(limits=Limits(unanswered=1000))
-    ends: list[int] = []
-    for place, byte in enumerate(bytewise(stream), 1):
-        talk.client(byte)
-        if sum(exchange.request_complete for exchange in talk.tracing.begun) > len(ends):
-            ends.append(place)
-    return ends, talk.opaque is not None or talk.conversation._client is Side.UPGRADING
-
-
-def our_answers(stream: bytes) -> tuple[list[int], bool]:
-    """Return after which bytes an answer to one of many GETs was complete, and whether we stopped reading."""
-    talk = Talk(limits=Limits(unanswered=1000))
-    talk.client(GET * 100)
-    ends: list[int] = []
-    for place, byte in enumerate(bytewise(stream), 1):
-        talk.server(byte)
-        if sum(exchange.outcome is Outcome.OK for exchange in talk.exchanges) > len(ends):
-            ends.append(place)
-    return ends, talk.opaque is not None
-
-
-class _Completions:
-    """Counts the messages that llhttp takes for complete, interim answers aside."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.status: Callable[[], int] = lambda: 200
-
-    def on_message_complete(self) -> None:
-        self.count += self.status() >= 200
-
-
-def llhttp_requests(stream: bytes) -> list[int]:
-    seen = _Completions()
-    return _llhttp(stream, seen, httptools.HttpRequestParser(seen).feed_data)
-
-
-def llhttp_answers(stream: bytes) -> list[int]:
-    seen = _Completions()
-    parser = httptools.HttpResponseParser(seen)
-    seen.status = parser.get_status_code
-    return _llhttp(stream, seen, parser.feed_data)
-
-
-def _llhttp(stream: bytes, seen: _Completions, feed: Callable[[bytes], object]) -> list[int]:
-    ends: list[int] = []
-    for place, byte in enumerate(bytewise(stream), 1):
-        try:
-            feed(byte)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            return ends
-        if seen.count > len(ends):
-            ends.append(place)
-    return ends
-
-
-def h11_requests(stream: bytes) -> list[int]:
-    reader = h11.Connection(h11.SERVER)
-    return _h11(stream, reader, lambda: None, lambda: _answer_with_h11(reader))
-
-
-def h11_answers(stream: bytes) -> list[int]:
-    reader = h11.Connection(h11.CLIENT)
-    return _h11(stream, reader, lambda: _ask_with_h11(reader), lambda: None)
-
-
-def _ask_with_h11(reader: h11.Connection) -> None:
-    reader.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
-    reader.send(h11.EndOfMessage())
-
-
-def _answer_with_h11(reader: h11.Connection) -> None:
-    reader.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-    reader.send(h11.EndOfMessage())
-
-
-def _h11(
-    stream: bytes, reader: h11.Connection, before: Callable[[], None], after: Callable[[], None]
-) -> list[int]:
-    ends: list[int] = []
-    before()
-    for place, byte in enumerate(bytewise(stream), 1):
-        reader.receive_data(byte)
-        try:
-            while (event := reader.next_event()) is not h11.NEED_DATA:
-                if event is h11.PAUSED:
-                    return ends
-                if isinstance(event, h11.EndOfMessage):
-                    ends.append(place)
-                    after()
-                    reader.start_next_cycle()
-                    before()
-        except (h11.RemoteProtocolError, h11.LocalProtocolError):
-            return ends
-    return ends
-
-
-def agree(ours: tuple[list[int], bool], theirs: list[int]) -> None:
-    ends, stopped = ours
-    assert ends[: len(theirs)] == theirs[: len(ends)]
-    assert stopped or len(theirs) <= len(ends)
-
-
-@given(sound_streams)
-def test_llhttp_sees_no_other_boundary_between_requests(stream: bytes) -> None:
-    agree(our_requests(stream), llhttp_requests(stream))
-
-
-@given(sound_streams)
-def test_h11_sees_no_other_boundary_between_requests(stream: bytes) -> None:
-    agree(our_requests(stream), h11_requests(stream))
-
-
-@given(sound_answers)
-def test_llhttp_sees_no_other_boundary_between_answers(stream: bytes) -> None:
-    agree(our_answers(stream), llhttp_answers(stream))
-
-
-@given(sound_answers)
-def test_h11_sees_no_other_boundary_between_answers(stream: bytes) -> None:
-    agree(our_answers(stream), h11_answers(stream))
-
-
-@pytest.mark.parametrize("reader", [llhttp_requests, h11_requests])
-def test_all_readers_see_the_same_boundaries_in_sound_requests(
-    reader: Callable[[bytes], list[int]],
-) -> None:
-    stream = GET + POST + b"hello" + CHUNKED_POST + CHUNKS + HEAD
-
-    assert (reader(stream), False) == our_requests(stream)
-
-
-@pytest.mark.parametrize("reader", [llhttp_answers, h11_answers])
-def test_all_readers_see_the_same_boundaries_in_sound_answers(
-    reader: Callable[[bytes], list[int]],
-) -> None:
-    stream = OK + CONTINUE + NO_CONTENT + CHUNKED_OK + CHUNKS + NOT_MODIFIED + OK
-
-    assert (reader(stream), False) == our_answers(stream)
