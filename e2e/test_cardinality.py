@@ -6,6 +6,7 @@ They may cost themselves their names, not the node its memory nor its metrics st
 import random
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,12 @@ from e2e.support.node import Node, read
 from netra_node.telemetry.metrics import MAX_SERIES
 from netra_node.telemetry.paths import PATH_LIMIT
 from netra_node.telemetry.peers import EXTERNAL, KUBELET, MAX_NAMES, OTHER
+from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
+
+#: Captured like `a` and `b`, and not flooded.
+UNTOUCHED = "c"
 
 REQUESTS, AT_ONCE = 1120, 32
 STATUSES = 400
@@ -25,6 +30,17 @@ METHODS = (b"GET", b"PROPFIND", b"MKCOL", b"M-SEARCH", b"PURGE", b"REPORT", b"SO
 RUBBISH = (b'"} 1\\n', b"\xff\xfe", b"a" * 300, b"-", b"10.0.0.1")
 
 Series = set[tuple[str, tuple[tuple[str, str], ...]]]
+
+
+@pytest.fixture(scope="module")
+def daemon(bed: Testbed, directory: Path) -> Iterator[Daemon]:
+    bed.add_pod(UNTOUCHED)
+    with Node(bed, directory / "pods.json") as node:
+        node.enrol("a", "b", UNTOUCHED)
+        with Daemon(node.file, directory, NETRA_DRAIN_MILLISECONDS="200") as daemon:
+            daemon.wait_for("a", "b", UNTOUCHED)
+            yield daemon
+            assert daemon.mishaps() == []
 
 
 def series(daemon: Daemon) -> Series:
@@ -139,9 +155,23 @@ def test_three_floods_cost_no_more_memory_than_one(daemon: Daemon, floods: Itera
     assert grown < 4
 
 
+def test_after_the_first_floods_no_span_name_is_added(
+    daemon: Daemon, floods: Iterator[int]
+) -> None:
+    for _ in range(3):  # names are made when somebody looks at the last 2,000 spans
+        next(floods)
+        daemon.traces()
+
+    next(floods)
+
+    spans = daemon.traces()
+    assert {span["name"] for span in spans} == {"GET", "PATCH", "HTTP"}
+    assert len({span["attributes"]["url.path"] for span in spans}) > 1900
+
+
 def test_invented_ids_are_one_span_name_and_a_long_path_is_cut(node: Node, daemon: Daemon) -> None:
     chance = random.Random(1)
-    client, server = node.pair("x", "b")
+    client, server = node.pair("x", UNTOUCHED)
     paths = [f"/cardinality/{chance.getrandbits(30)}" for _ in range(20)]
     paths += [f"/cardinality/{chance.randbytes(16).hex()}0" for _ in range(20)]
     paths += ["/cardinality/" + "long" * 5000]

@@ -6,16 +6,19 @@ Belongs here: the value that observer, schema, encoder and memory share. Does no
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import ConnectionRecord, Direction, Exchange
 from netra_node.telemetry.metrics import Edge
+from netra_node.telemetry.paths import NamesInUse
 
 
 class Owner:
     """The pod a flow belongs to, as spans need it. One per `PodIdentity`, so it serves as a key."""
 
-    __slots__ = ("identity", "resource")
+    __slots__ = ("identity", "names", "resource")
 
     def __init__(self, identity: PodIdentity) -> None:
         """`resource` is the encoder's: its form of `identity`, made once."""
         self.identity = identity
+        #: The schema's: what the pod's spans are called.
+        self.names = NamesInUse()
         self.resource = b""
 
 

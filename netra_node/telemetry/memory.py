@@ -64,7 +64,7 @@ class RecentSpans:
             parent_span_id=f"{trace.parent_id:016x}" if trace.parent_id else "",
             service=flow.owner.identity.service,
             kind="server" if flow.inbound else "client",
-            name=self._schema.name(exchange, path_of(exchange.target)),
+            name=self._schema.name(flow, exchange, path_of(exchange.target)),
             start_unix_nano=exchange.start + offset,
             end_unix_nano=exchange.end + offset,
             status_code=exchange.status,

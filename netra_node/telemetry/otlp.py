@@ -217,7 +217,8 @@ class SpanEncoder:
 
     def _encode_located(self, place: Hashable, flow: Flow, exchange: Exchange) -> bytes:
         path = path_of(exchange.target)
-        label = encode_label(SERVER if flow.inbound else CLIENT, self._schema.name(exchange, path))
+        name = self._schema.name(flow, exchange, path)
+        label = encode_label(SERVER if flow.inbound else CLIENT, name)
         encoded = label + encode_attributes(self._schema.located(flow, exchange, path))
         return _keep(self._located, place, encoded)
 

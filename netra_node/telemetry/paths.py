@@ -10,6 +10,8 @@ from time import perf_counter
 
 #: A regular expression never sees more of a path than this.
 PATH_LIMIT = 512
+#: Kinds of paths that spans of one pod are named after; those of any further kind are named by their method alone.
+MAX_NAMES = 1000
 #: Names remembered, so that a path seen before costs one look-up.
 _REMEMBERED = 1024
 #: What a pattern may cost on one path (`design.md` §5).
@@ -61,6 +63,26 @@ class PathNames:
             self._names.clear()
         self._names[path] = name
         return name
+
+
+class NamesInUse:
+    """The names that spans of one pod have, at most `MAX_NAMES` in its lifetime: whoever invents words wins no more."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        """No span named yet."""
+        # hashes, as a name has up to 512 characters; the few of one hash count as one
+        self._known: set[int] = set()
+
+    def admit(self, name: str) -> bool:
+        """Tell whether spans may be called so."""
+        known = hash(name)
+        if known not in self._known:
+            if len(self._known) >= MAX_NAMES:
+                return False
+            self._known.add(known)
+        return True
 
 
 def parse_templates(text: str, clock: Callable[[], float] = perf_counter) -> tuple[Template, ...]:

@@ -79,14 +79,16 @@ class OtelSchema:
     def place(self, flow: Flow, exchange: Exchange) -> Hashable:
         """Return all that `name` and `located` look at."""
         if flow.inbound:
-            return exchange.method, exchange.target
-        return exchange.method, exchange.target, exchange.host or flow.connection.destination
+            return flow.owner, exchange.method, exchange.target
+        host = exchange.host or flow.connection.destination
+        return flow.owner, exchange.method, exchange.target, host
 
-    def name(self, exchange: Exchange, path: str) -> str:
+    def name(self, flow: Flow, exchange: Exchange, path: str) -> str:
         """Return the span's name; `path` is that of its target."""
         # HTTP is the conventions' word for a method they do not know.
         method = METHODS.get(exchange.method, "HTTP")
-        return f"{method} {self._names.name(path)}" if path else method
+        name = self._names.name(path)
+        return f"{method} {name}" if name and flow.owner.names.admit(name) else method
 
     def located(self, flow: Flow, exchange: Exchange, path: str) -> list[Attribute]:
         """Return the attributes that are the same for all exchanges of one `place`; `path` is that of its target."""

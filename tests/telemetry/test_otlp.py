@@ -28,7 +28,7 @@ from netra_node.telemetry.otlp import (
     rejected_spans,
     varint,
 )
-from netra_node.telemetry.paths import PathNames
+from netra_node.telemetry.paths import MAX_NAMES, PathNames
 from netra_node.telemetry.spans import OtelSchema, path_of
 
 text = st.text(max_size=300)
@@ -164,7 +164,7 @@ def test_a_finished_exchange_says_on_the_wire_what_the_schema_says(
 
     span = parse_span(SpanEncoder(schema, "1").encode((flow, exchange), 10**18))
 
-    assert span.name == schema.name(exchange, path_of(exchange.target))
+    assert span.name == schema.name(flow, exchange, path_of(exchange.target))
     said = [(pair.key, value_of(pair)) for pair in span.attributes]
     assert said == schema.all(flow, exchange)
     assert span.start_time_unix_nano == exchange.start + 10**18
@@ -202,6 +202,20 @@ def test_spans_of_several_pods_come_in_groups_of_their_own(schema, make_exchange
         for group in request.resource_spans
     ]
     assert found == [("orders", 2), ("web", 1)]
+
+
+def test_a_pod_that_used_up_its_names_costs_no_other_its_own(
+    schema, flow, make_exchange, make_connection, identity
+) -> None:
+    encoder = SpanEncoder(schema, "1")
+    other = Flow(Owner(identity), make_connection(Direction.INBOUND), Edge("web"), None)
+    for number in range(MAX_NAMES + 1):
+        encoder.encode((flow, make_exchange(target=b"/word-%d" % number)), 0)
+    last = make_exchange(target=b"/word-%d" % MAX_NAMES)
+
+    names = [parse_span(encoder.encode((each, last), 0)).name for each in (flow, other)]
+
+    assert names == ["GET", f"GET /word-{MAX_NAMES}"]
 
 
 @pytest.mark.parametrize("field", ["user_agent", "target", "method", "host"])

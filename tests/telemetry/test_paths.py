@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_node.telemetry.paths import PATH_LIMIT, PathNames, Template, parse_templates
+from netra_node.telemetry.paths import (
+    MAX_NAMES,
+    PATH_LIMIT,
+    NamesInUse,
+    PathNames,
+    Template,
+    parse_templates,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,14 @@ def test_names_remembered_are_bounded() -> None:
         names.name(f"/orders/{number}")
 
     assert len(names._names) <= 1024
+
+
+def test_a_thousand_names_are_in_use_and_not_one_more() -> None:
+    names = NamesInUse()
+
+    assert all(names.admit(f"/{number}") for number in range(MAX_NAMES))
+    assert not names.admit("/another")
+    assert names.admit("/0")
 
 
 @given(st.text())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from netra_node.core.records import Direction, Outcome
 from netra_node.telemetry.flow import Flow, Owner
 from netra_node.telemetry.metrics import Edge
-from netra_node.telemetry.paths import PathNames
+from netra_node.telemetry.paths import MAX_NAMES, PathNames
 from netra_node.telemetry.spans import OtelSchema, failure, host_of, path_of
 
 
@@ -28,7 +28,7 @@ def describe(make_connection, make_exchange, identity):
         pairs = schema.all(flow, exchange)
         keys = [key for key, _ in pairs]
         assert len(keys) == len(set(keys)), "OTLP requires unique keys"
-        return schema.name(exchange, path), dict(pairs), bool(failure(exchange))
+        return schema.name(flow, exchange, path), dict(pairs), bool(failure(exchange))
 
     return run
 
@@ -180,6 +180,23 @@ def test_a_target_without_a_path_is_named_by_its_method(describe) -> None:
 )
 def test_nothing_after_a_question_mark_is_ever_shown(start, rest) -> None:
     assert "SECRET" not in path_of(start + rest + b"?SECRET" + rest)
+
+
+def test_beyond_the_names_a_pod_may_use_a_span_is_named_by_its_method(
+    make_connection, make_exchange, identity
+) -> None:
+    flows = [
+        Flow(Owner(identity), make_connection(Direction.INBOUND), Edge("web"), None)
+        for _ in range(2)
+    ]
+    schema = OtelSchema(PathNames())
+    exchange = make_exchange()
+    words = [schema.name(flows[0], exchange, f"/word-{number}") for number in range(MAX_NAMES)]
+
+    assert words[-1] == f"GET /word-{MAX_NAMES - 1}"
+    assert schema.name(flows[0], exchange, "/another") == "GET"
+    assert schema.name(flows[0], exchange, "/word-0") == "GET /word-0"
+    assert schema.name(flows[1], exchange, "/another") == "GET /another"
 
 
 def test_no_value_is_longer_than_its_limit(describe) -> None:
