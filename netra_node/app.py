@@ -100,7 +100,7 @@ class PodReadings:
             ignored_paths=frozenset(path.encode() for path in settings.ignored_paths),
         )
         tracing = Tracing(self._propagation, self._sampler, links, self._ids, options)
-        return HttpRules(HeadParser(tracing.fields), tracing, self._limits)
+        return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, self._limits)
 
     def entered(self, pod: DesiredPod, addresses: tuple[str, ...]) -> None:
         """See `manager.Readings`: from now on the pod is known by these addresses and no others."""

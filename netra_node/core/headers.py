@@ -12,7 +12,8 @@ Declared = tuple[bytes, bytes | None]
 class HeaderView(Protocol):
     """A complete, validated request head."""
 
-    #: Whether any field may occur more than once; where not, `get` tells all that `get_all` does, and costs less.
+    #: Whether any field may occur more than once, or one of the parser's rare ones be there; where not, `get` tells all that
+    #: `get_all` does, and costs less.
     repeats: bool
 
     def get(self, name: bytes) -> bytes | None:

@@ -12,7 +12,10 @@ from netra_node.core.trace_context import (
     DEBUG,
     FLAG_VALUES,
     TraceContext,
+    b3_state,
     hex_ids,
+    parse_b3,
+    parse_b3_multi,
     parse_traceparent,
     parse_uber_trace_id,
     traceparent_template,
@@ -26,12 +29,24 @@ _UBER_TRACE_ID: Final = b"uber-trace-id"
 _NOT_DEBUG: Final = (b":0", b":1", b":00", b":01")
 
 
+_B3: Final = b"b3"
+_B3_TRACE_ID: Final = b"x-b3-traceid"
+_B3_SPAN_ID: Final = b"x-b3-spanid"
+_B3_PARENT_ID: Final = b"x-b3-parentspanid"
+_B3_SAMPLED: Final = b"x-b3-sampled"
+_B3_FLAGS: Final = b"x-b3-flags"
+_B3_MULTI: Final = (_B3_TRACE_ID, _B3_SPAN_ID, _B3_PARENT_ID, _B3_SAMPLED, _B3_FLAGS)
+
+
 class _Propagator(NamedTuple):
-    """One wire format: the headers it looks at (lower case, the first is the one it writes), how it reads and writes."""
+    """One wire format: the headers it looks at (lower case), how it reads them, and how it is written.
+
+    `template` is of a format that is one header, the first of `fields`, and tells nothing but flags and ids.
+    """
 
     fields: tuple[bytes, ...]
     read: Callable[[HeaderView], TraceContext | None]
-    template: Callable[[int], bytes]
+    template: Callable[[int], bytes] | None = None
 
 
 def _read_w3c(view: HeaderView) -> TraceContext | None:
@@ -49,6 +64,31 @@ def _read_w3c(view: HeaderView) -> TraceContext | None:
 def _read_jaeger(view: HeaderView) -> TraceContext | None:
     value = view.get(_UBER_TRACE_ID)
     return None if value is None else parse_uber_trace_id(value)
+
+
+def _read_b3(view: HeaderView) -> TraceContext | None:
+    value = view.get(_B3)
+    return None if value is None else parse_b3(value)
+
+
+def _read_b3_multi(view: HeaderView) -> TraceContext | None:
+    get = view.get
+    return parse_b3_multi(get(_B3_TRACE_ID), get(_B3_SPAN_ID), get(_B3_SAMPLED), get(_B3_FLAGS))
+
+
+def _b3(context: TraceContext, ids: tuple[bytes, bytes]) -> Declared:
+    value = b"%b-%b-%b" % (*ids, b3_state(context.flags))
+    return (_B3, value + b"-%016x" % context.parent_id if context.parent_id else value)
+
+
+def _b3_multi(context: TraceContext, ids: tuple[bytes, bytes]) -> Iterable[Declared]:
+    """Write the headers of B3's older form. Debug is told instead of the decision, which it implies."""
+    debug = context.flags & DEBUG
+    yield b"X-B3-TraceId", ids[0]
+    yield b"X-B3-SpanId", ids[1]
+    yield b"X-B3-ParentSpanId", b"%016x" % context.parent_id if context.parent_id else None
+    yield b"X-B3-Sampled", None if debug else b3_state(context.flags)
+    yield b"X-B3-Flags", b"1" if debug else None
 
 
 def _has_orphaned_state(view: HeaderView) -> bool:
@@ -70,6 +110,8 @@ _JAEGER: Final = "jaeger"
 _PROPAGATORS: Final = {
     _W3C: _Propagator((b"traceparent", b"tracestate"), _read_w3c, traceparent_template),
     _JAEGER: _Propagator((_UBER_TRACE_ID,), _read_jaeger, uber_trace_id_template),
+    "b3": _Propagator((_B3,), _read_b3),
+    "b3multi": _Propagator(_B3_MULTI, _read_b3_multi),
 }
 #: Names without a header of ours: baggage passes through as every other header does.
 _SILENT: Final = ("baggage", NONE)
@@ -79,9 +121,21 @@ NAMES: Final = (*_PROPAGATORS, *_SILENT)
 
 
 class Propagation:
-    """The configured propagators: the first that finds a valid span wins, all of them are written."""
+    """The configured propagators: the first that finds a valid span wins, all of them are written.
 
-    __slots__ = ("_debug_elsewhere", "_readers", "_state_at", "_templates", "fields")
+    B3 is written also where it came in: whoever reads it behind us would hang under a span that is not its caller's.
+    """
+
+    __slots__ = (
+        "_b3",
+        "_b3_multi",
+        "_debug_elsewhere",
+        "_readers",
+        "_state_at",
+        "_templates",
+        "fields",
+        "rare",
+    )
 
     def __init__(self, names: Sequence[str]) -> None:
         """Take names of `OTEL_PROPAGATORS` in their order, duplicates ignored.
@@ -93,14 +147,20 @@ class Propagation:
         self._readers = tuple(propagator.read for propagator in propagators)
         # what is written differs by the flags and the ids only: for each value of the flags (name, template)
         self._templates = tuple(
-            tuple((each.fields[0], each.template(flags)) for each in propagators)
+            tuple((each.fields[0], each.template(flags)) for each in propagators if each.template)
             for flags in range(FLAG_VALUES)
         )
+        self._b3 = "b3" in chosen
+        self._b3_multi = "b3multi" in chosen
         self._debug_elsewhere = _JAEGER in chosen[1:]
         # where a `tracestate` is declared: behind its `traceparent`; 0 = never
-        self._state_at = chosen.index(_W3C) + 1 if _W3C in chosen else 0
-        #: Lower-case names of every header that is looked at.
+        written = [name for name, _ in self._templates[0]]
+        self._state_at = written.index(b"traceparent") + 1 if _W3C in chosen else 0
+        #: Lower-case names of every header that is looked at,
         self.fields = tuple(field for each in propagators for field in each.fields)
+        others = (_B3, *_B3_MULTI) if chosen else ()
+        #: and of those that are hardly ever there.
+        self.rare = tuple(name for name in others if name not in self.fields)
 
     def extract(self, view: HeaderView) -> TraceContext | None:
         """Return the span that sent this head, or None. Its `parent_id` is 0: nobody tells us."""
@@ -114,13 +174,25 @@ class Propagation:
 
     def declare(self, context: TraceContext, view: HeaderView) -> list[Declared]:
         """Return the headers that tell the receiver of `context`, each name once, in their order of writing."""
-        ids = hex_ids(context)
         declared: list[Declared] = []
+        if not self.fields:
+            return declared
+        ids = hex_ids(context)
         for name, template in self._templates[context.flags]:
             declared.append((name, template % ids))  # a comprehension costs 0.15 µs more
         if self._state_at and view.get(b"tracestate") is not None and _has_orphaned_state(view):
             declared.insert(self._state_at, (b"tracestate", None))
+        if self._b3 or self._b3_multi or view.repeats:
+            declared.extend(self._declare_b3(context, ids, view))
         return declared
+
+    def _declare_b3(
+        self, context: TraceContext, ids: tuple[bytes, bytes], view: HeaderView
+    ) -> Iterable[Declared]:
+        if self._b3 or view.get(_B3) is not None:
+            yield _b3(context, ids)
+        if self._b3_multi or any(view.get(name) is not None for name in _B3_MULTI):
+            yield from _b3_multi(context, ids)
 
 
 def _chosen(names: Iterable[str]) -> tuple[str, ...]:

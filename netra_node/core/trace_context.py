@@ -1,10 +1,11 @@
-"""The identity of a span as it travels, and its wire formats: W3C Trace Context and Jaeger.
+"""The identity of a span as it travels, and its wire formats: W3C Trace Context, Jaeger and B3.
 
 Belongs here: parsing and printing of one header value. Does not belong here: which header wins, linking, sampling.
 
 Parsers take the value of one header, any bytes, and answer None for what is not valid; they never raise.
 Sources: https://www.w3.org/TR/trace-context/ (and its level 2 for the random flag),
-https://www.jaegertracing.io/docs/1.76/client-libraries/#propagation-format.
+https://www.jaegertracing.io/docs/1.76/client-libraries/#propagation-format,
+https://github.com/openzipkin/b3-propagation.
 """
 
 import re
@@ -16,8 +17,10 @@ from urllib.parse import unquote_to_bytes
 SAMPLED: Final = 1
 DEBUG: Final = 2
 RANDOM: Final = 4
-#: How many values `TraceContext.flags` can have.
+#: How many values `TraceContext.flags` of a span of ours can have.
 FLAG_VALUES: Final = 8
+#: Of a sender only: it left the decision to the receiver.
+DEFERRED: Final = 8
 
 _W3C_RANDOM: Final = 2
 
@@ -45,9 +48,35 @@ _UBER_TRACE_ID = re.compile(
 _UBER_LONGEST: Final = 256  # 70 characters, each of them percent-encoded, and some zeros
 _FLAGS_HIGHEST: Final = 255
 
+_HEX_ID = rb"[0-9A-Fa-f]{16}"
+_B3_TRACE_ID = re.compile(_HEX_ID + rb"(?:" + _HEX_ID + rb")?").fullmatch
+_B3_SPAN_ID = re.compile(_HEX_ID).fullmatch
+_B3 = re.compile(
+    rb"("
+    + _HEX_ID
+    + rb"(?:"
+    + _HEX_ID
+    + rb")?)-("
+    + _HEX_ID
+    + rb")(?:-([01d])(?:-"
+    + _HEX_ID
+    + rb")?)?"
+).fullmatch
+#: Sampling states of either form; the words are of tracers older than the specification.
+_B3_FLAGS: Final = {
+    None: DEFERRED,
+    b"0": 0,
+    b"1": SAMPLED,
+    b"d": SAMPLED | DEBUG,
+    b"false": 0,
+    b"true": SAMPLED,
+}
+
 
 class TraceContext:
     """The span of one exchange: ids, parent, decision. Ids are integers; 0 as parent means a root.
+
+    A sender that states a decision and no trace (B3 alone can) has 0 as trace id.
 
     Two of them are equal only when they are the same object: the link table tells exchanges apart by it.
     """
@@ -120,6 +149,42 @@ def uber_trace_id_template(flags: int) -> bytes:
     For a span's `hex_ids` to be put in.
     """
     return b"%%b:%%b:0:%d" % (flags & (SAMPLED | DEBUG))
+
+
+def parse_b3(value: bytes) -> TraceContext | None:
+    """Return the sender's span, or its decision alone, or None where the value is not a valid `b3`."""
+    if value in (b"0", b"1", b"d"):
+        return TraceContext(0, 0, 0, _B3_FLAGS[value])
+    match = _B3(value)
+    return None if match is None else _b3_context(match[1], match[2], _B3_FLAGS[match[3]])
+
+
+def parse_b3_multi(
+    trace_id: bytes | None, span_id: bytes | None, sampled: bytes | None, flags: bytes | None
+) -> TraceContext | None:
+    """Return what the values of `X-B3-TraceId`, `-SpanId`, `-Sampled` and `-Flags` say, as `parse_b3` does."""
+    decision = SAMPLED | DEBUG if flags == b"1" else _B3_FLAGS.get(sampled)
+    if decision is None:
+        return None
+    if trace_id is None and span_id is None:
+        return None if decision == DEFERRED else TraceContext(0, 0, 0, decision)
+    if trace_id is None or span_id is None:
+        return None
+    if _B3_TRACE_ID(trace_id) is None or _B3_SPAN_ID(span_id) is None:
+        return None
+    return _b3_context(trace_id, span_id, decision)
+
+
+def _b3_context(trace: bytes, span: bytes, flags: int) -> TraceContext | None:
+    trace_id, span_id = int(trace, 16), int(span, 16)
+    return TraceContext(trace_id, span_id, 0, flags) if trace_id and span_id else None
+
+
+def b3_state(flags: int) -> bytes:
+    """Return the sampling state of the single header for `flags` of a span of ours."""
+    if flags & DEBUG:
+        return b"d"
+    return b"1" if flags & SAMPLED else b"0"
 
 
 def hex_ids(context: TraceContext) -> tuple[bytes, bytes]:

@@ -14,7 +14,7 @@ from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
 from netra_node.core.records import Direction, Exchange
 from netra_node.core.sampling import Sampler
-from netra_node.core.trace_context import DEBUG, RANDOM, SAMPLED, TraceContext
+from netra_node.core.trace_context import DEBUG, DEFERRED, RANDOM, SAMPLED, TraceContext
 
 _INBOUND: Final = Direction.INBOUND
 _KUBE_PROBE: Final = b"kube-probe/"
@@ -65,6 +65,7 @@ class Tracing:
         "_source_header",
         "fields",
         "links",
+        "rare",
     )
 
     def __init__(
@@ -89,7 +90,7 @@ class Tracing:
         self._source = options.source_header.lower()
         self._own_source = options.source
         self._always_source = options.force_source
-        #: Lower-case names that a HeaderView given to `begin` must know.
+        #: Lower-case names that a HeaderView given to `begin` must know; `rare` are known to be hardly ever there.
         self.fields = (
             b"host",
             b"user-agent",
@@ -97,6 +98,7 @@ class Tracing:
             self._source,
             *propagation.fields,
         )
+        self.rare = propagation.rare
 
     def begin(
         self, direction: Direction, exchange: Exchange, view: HeaderView, now: int
@@ -143,17 +145,18 @@ class Tracing:
         self, direction: Direction, exchange: Exchange, view: HeaderView, now: int
     ) -> list[Declared]:
         parent = self._propagation.extract(view)
-        if parent is None and direction is not _INBOUND:
-            parent = self.links.find(exchange.request_id, now)
+        if direction is not _INBOUND and (parent is None or not parent.trace_id):
+            parent = self.links.find(exchange.request_id, now) or parent
         span_id = self._new_span_id()
         if parent is None:
             trace_id = self._new_trace_id()
             flags = SAMPLED if self._decide(None, trace_id, exchange.target, now) else 0
             span = TraceContext(trace_id, span_id, 0, flags)
         else:
-            trace_id = parent.trace_id
+            trace_id = parent.trace_id or self._new_trace_id()
             flags = parent.flags & _INHERITED
-            if self._decide(parent, trace_id, exchange.target, now):
+            decided = None if parent.flags & DEFERRED else parent
+            if self._decide(decided, trace_id, exchange.target, now):
                 flags |= SAMPLED
             span = TraceContext(trace_id, span_id, parent.span_id, flags, parent.state)
         exchange.trace = span

@@ -29,7 +29,7 @@ LEVELS = {
     "fatal": logging.CRITICAL,
 }
 #: Propagators that read and write headers of ours; `baggage` needs nobody, as headers pass through.
-PROPAGATORS = ("tracecontext", "jaeger")
+PROPAGATORS = ("tracecontext", "jaeger", "b3", "b3multi")
 SAMPLERS = (
     "always_on",
     "always_off",
@@ -369,7 +369,7 @@ OTEL_PROPAGATORS = Variable(
     "OTEL_PROPAGATORS",
     _some_of(*PROPAGATORS, "baggage", "none"),
     "tracecontext,jaeger",
-    "Trace headers: read in this order, all of them written.",
+    "Trace headers: read in this order, all of them written; B3 also where it came in.",
     Origin.OPENTELEMETRY,
 )
 OTEL_TRACES_SAMPLER = Variable(

@@ -576,3 +576,28 @@ def test_a_long_response_head_is_not_remembered() -> None:
 
     assert head is not None
     assert _remembered_response.cache_info().currsize == before
+
+
+def test_a_rare_field_is_read_wherever_it_stands_and_the_others_with_it() -> None:
+    parser = HeadParser((b"x-request-id",), (b"b3", b"x-b3-traceid"))
+    head = parser.request(
+        b"GET / HTTP/1.1\r\nX-B3-TraceId: a\r\nHost: h\r\nX-Request-Id: 1\r\nB3: 0\r\nBar: x\r\n\r\n"
+    )
+
+    assert isinstance(head, RequestHead)
+    assert [head.get(name) for name in (b"b3", b"x-b3-traceid", b"x-request-id")] == [
+        b"0",
+        b"a",
+        b"1",
+    ]
+    assert head.repeats
+    assert head.with_headers([(b"b3", None), (b"X-B3-TraceId", b"c")]) == (
+        b"GET / HTTP/1.1\r\nX-B3-TraceId: c\r\nHost: h\r\nX-Request-Id: 1\r\nBar: x\r\n\r\n"
+    )
+
+
+def test_without_a_rare_field_nothing_shows_that_there_could_be_one() -> None:
+    head = HeadParser((), (b"b3",)).request(b"GET / HTTP/1.1\r\nHost: h\r\nBar: 1\r\n\r\n")
+
+    assert isinstance(head, RequestHead)
+    assert (head.get(b"b3"), head.repeats) == (None, False)

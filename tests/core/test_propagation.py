@@ -8,6 +8,21 @@ from netra_node.core.trace_context import DEBUG, RANDOM, SAMPLED, TraceContext
 
 W3C = b"00-0000000000000000000000000000000a-000000000000000b-01"
 JAEGER = b"c:d:0:1"
+B3 = b"000000000000000a-000000000000000b-1-000000000000000c"
+B3_MULTI = (
+    (b"x-b3-traceid", b"000000000000000a"),
+    (b"x-b3-spanid", b"000000000000000b"),
+    (b"x-b3-parentspanid", b"000000000000000c"),
+    (b"x-b3-sampled", b"1"),
+)
+SPAN_B3 = b"00000000000000000000000000000001-0000000000000002-1-0000000000000003"
+SPAN_B3_MULTI: list[Declared] = [
+    (b"X-B3-TraceId", b"00000000000000000000000000000001"),
+    (b"X-B3-SpanId", b"0000000000000002"),
+    (b"X-B3-ParentSpanId", b"0000000000000003"),
+    (b"X-B3-Sampled", b"1"),
+    (b"X-B3-Flags", None),
+]
 SPAN = TraceContext(0x1, 0x2, 0x3, SAMPLED)
 SPAN_W3C = b"00-00000000000000000000000000000001-0000000000000002-01"
 SPAN_JAEGER = b"00000000000000000000000000000001:0000000000000002:0:1"
@@ -17,8 +32,11 @@ propagator_lists = st.lists(
 )
 header_lists = st.lists(
     st.tuples(
-        st.sampled_from([b"traceparent", b"tracestate", b"uber-trace-id", b"baggage"]),
-        st.sampled_from([W3C, JAEGER, b"a=1", b""]) | st.binary(max_size=80),
+        st.sampled_from(
+            [b"traceparent", b"tracestate", b"uber-trace-id", b"baggage", b"b3"]
+            + [name for name, _ in B3_MULTI]
+        ),
+        st.sampled_from([W3C, JAEGER, B3, B3[:16], b"a=1", b"", b"0"]) | st.binary(max_size=80),
     ),
     max_size=6,
 )
@@ -29,7 +47,8 @@ class View:
 
     def __init__(self, *headers: tuple[bytes, bytes]) -> None:
         self._headers = headers
-        self.repeats = len(dict(headers)) < len(headers)
+        rare = any(b"b3" in name for name, _ in headers)
+        self.repeats = rare or len(dict(headers)) < len(headers)
 
     def get(self, name: bytes) -> bytes | None:
         return next(iter(self.get_all(name)), None)
@@ -60,7 +79,12 @@ class TestConstruction:
     def test_it_names_the_headers_it_looks_at(self) -> None:
         fields = Propagation(["jaeger", "tracecontext"]).fields
 
-        assert fields == (b"uber-trace-id", b"traceparent", b"tracestate")
+        assert fields[:3] == (b"uber-trace-id", b"traceparent", b"tracestate")
+
+    def test_it_looks_at_b3_wherever_it_writes_anything(self) -> None:
+        assert {b"b3", b"x-b3-traceid", b"x-b3-flags"} < set(Propagation(["jaeger"]).rare)
+        assert b"b3" not in Propagation(["b3"]).rare
+        assert Propagation(["none"]).rare == ()
 
 
 class TestExtract:
@@ -135,6 +159,15 @@ class TestExtract:
             SAMPLED | RANDOM,
         )
 
+    def test_b3_is_read_in_either_form(self) -> None:
+        assert extract("b3", (b"b3", B3), *B3_MULTI) == (0xA, 0xB, SAMPLED)
+        assert extract("b3multi", *B3_MULTI) == (0xA, 0xB, SAMPLED)
+        assert extract("b3", *B3_MULTI) is None
+        assert extract("b3multi", (b"b3", B3)) is None
+
+    def test_b3_that_is_not_configured_is_not_read(self) -> None:
+        assert extract("tracecontext,jaeger", (b"b3", B3), *B3_MULTI) is None
+
     @given(propagator_lists, header_lists)
     def test_any_headers_are_read_or_refused_without_an_exception(
         self, names: list[str], headers: list[tuple[bytes, bytes]]
@@ -150,6 +183,40 @@ class TestDeclare:
             (b"traceparent", SPAN_W3C),
             (b"uber-trace-id", SPAN_JAEGER),
         ]
+
+    def test_b3_is_written_in_the_form_that_is_configured(self) -> None:
+        assert declare("b3") == [(b"b3", SPAN_B3)]
+        assert declare("b3multi") == SPAN_B3_MULTI
+        assert declare("b3,jaeger") == [(b"uber-trace-id", SPAN_JAEGER), (b"b3", SPAN_B3)]
+
+    @pytest.mark.parametrize("header", [(b"b3", B3), (b"b3", b"nonsense"), (b"b3", b"0")])
+    def test_a_b3_that_came_in_is_updated_though_not_configured(
+        self, header: tuple[bytes, bytes]
+    ) -> None:
+        assert declare("jaeger", header) == [(b"uber-trace-id", SPAN_JAEGER), (b"b3", SPAN_B3)]
+
+    @pytest.mark.parametrize("headers", [B3_MULTI, B3_MULTI[-1:], [(b"x-b3-flags", b"1")]])
+    def test_x_b3_headers_that_came_in_are_updated_though_not_configured(
+        self, headers: tuple[tuple[bytes, bytes], ...]
+    ) -> None:
+        assert declare("jaeger", *headers)[1:] == SPAN_B3_MULTI
+
+    def test_none_leaves_a_b3_that_came_in_alone(self) -> None:
+        assert declare("none", (b"b3", B3), *B3_MULTI) == []
+
+    def test_a_root_names_no_parent_in_b3(self) -> None:
+        root = TraceContext(0x1, 0x2, 0, SAMPLED)
+        declared = Propagation(["b3", "b3multi"]).declare(root, View())
+
+        assert declared[0] == (b"b3", SPAN_B3[:-17])
+        assert dict(declared)[b"X-B3-ParentSpanId"] is None
+
+    def test_debug_takes_the_place_of_the_decision_in_b3(self) -> None:
+        span = TraceContext(0x1, 0x2, 0x3, SAMPLED | DEBUG)
+        declared = dict(Propagation(["b3", "b3multi"]).declare(span, View()))
+
+        assert declared[b"b3"] == SPAN_B3.replace(b"-1-", b"-d-")
+        assert (declared[b"X-B3-Sampled"], declared[b"X-B3-Flags"]) == (None, b"1")
 
     def test_a_name_given_twice_is_written_once(self) -> None:
         assert declare("jaeger,jaeger") == [(b"uber-trace-id", SPAN_JAEGER)]

@@ -4,11 +4,15 @@ from hypothesis import strategies as st
 
 from netra_node.core.trace_context import (
     DEBUG,
+    DEFERRED,
     FLAG_VALUES,
     RANDOM,
     SAMPLED,
     TraceContext,
+    b3_state,
     hex_ids,
+    parse_b3,
+    parse_b3_multi,
     parse_traceparent,
     parse_uber_trace_id,
     traceparent_template,
@@ -240,3 +244,109 @@ class TestFormatUberTraceId:
             0,
             context.flags & (SAMPLED | DEBUG),
         )
+
+
+class TestParseB3:
+    @pytest.mark.parametrize("trace", [TRACE, TRACE[16:]])
+    @pytest.mark.parametrize(
+        ("rest", "flags"),
+        [
+            (b"", DEFERRED),
+            (b"-0", 0),
+            (b"-1", SAMPLED),
+            (b"-d", SAMPLED | DEBUG),
+            (b"-1-05e3ac9a4f6e3b90", SAMPLED),
+        ],
+    )
+    def test_ids_of_either_width_and_every_decision(
+        self, trace: bytes, rest: bytes, flags: int
+    ) -> None:
+        parsed = parse_b3(trace + b"-" + SPAN + rest)
+
+        assert fields(parsed) == (int(trace, 16), SPAN_ID, 0, flags)
+
+    @pytest.mark.parametrize(
+        ("value", "flags"), [(b"0", 0), (b"1", SAMPLED), (b"d", SAMPLED | DEBUG)]
+    )
+    def test_a_decision_may_come_without_a_trace(self, value: bytes, flags: int) -> None:
+        assert fields(parse_b3(value)) == (0, 0, 0, flags)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            b"",
+            b"2",
+            b"true",
+            TRACE,
+            TRACE + b"-",
+            TRACE[1:] + b"-" + SPAN,
+            TRACE + b"0-" + SPAN,
+            TRACE + b"-" + SPAN[1:],
+            TRACE + b"-" + SPAN + b"-",
+            TRACE + b"-" + SPAN + b"-2",
+            TRACE + b"-" + SPAN + b"-1-",
+            TRACE + b"-" + SPAN + b"-1-" + SPAN + b"-1",
+            b"0" * 32 + b"-" + SPAN,
+            TRACE + b"-" + b"0" * 16,
+            TRACE + b"-" + SPAN + b"-1\n",
+        ],
+    )
+    def test_an_invalid_value_is_none(self, value: bytes) -> None:
+        assert parse_b3(value) is None
+
+    @given(header_bytes)
+    def test_any_bytes_are_parsed_or_refused_without_an_exception(self, value: bytes) -> None:
+        parsed = parse_b3(value)
+
+        assert parsed is None or 0 <= parsed.span_id < 2**64
+
+
+class TestParseB3Multi:
+    @pytest.mark.parametrize(
+        ("sampled", "flags", "decision"),
+        [
+            (None, None, DEFERRED),
+            (b"0", None, 0),
+            (b"1", None, SAMPLED),
+            (b"false", None, 0),
+            (b"true", None, SAMPLED),
+            (b"1", b"0", SAMPLED),
+            (None, b"1", SAMPLED | DEBUG),
+            (b"0", b"1", SAMPLED | DEBUG),
+        ],
+    )
+    def test_every_decision(
+        self, sampled: bytes | None, flags: bytes | None, decision: int
+    ) -> None:
+        parsed = parse_b3_multi(TRACE, SPAN, sampled, flags)
+
+        assert fields(parsed) == (TRACE_ID, SPAN_ID, 0, decision)
+
+    def test_a_decision_may_come_without_a_trace(self) -> None:
+        assert fields(parse_b3_multi(None, None, b"0", None)) == (0, 0, 0, 0)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            (None, None, None, None),
+            (TRACE, None, b"1", None),
+            (None, SPAN, b"1", None),
+            (TRACE[1:], SPAN, b"1", None),
+            (TRACE, SPAN[1:], b"1", None),
+            (TRACE, SPAN, b"yes", None),
+            (b"0" * 32, SPAN, b"1", None),
+        ],
+    )
+    def test_what_is_not_whole_is_none(
+        self, values: tuple[bytes | None, bytes | None, bytes | None, bytes | None]
+    ) -> None:
+        assert parse_b3_multi(*values) is None
+
+
+class TestB3State:
+    @pytest.mark.parametrize(
+        ("flags", "state"),
+        [(0, b"0"), (SAMPLED, b"1"), (SAMPLED | RANDOM, b"1"), (SAMPLED | DEBUG, b"d")],
+    )
+    def test_debug_comes_before_the_decision(self, flags: int, state: bytes) -> None:
+        assert b3_state(flags) == state

@@ -63,7 +63,7 @@ class Pod:
         self, direction: Direction, *headers: Header, target: bytes = b"/", now: int = 0
     ) -> Exchange:
         exchange = Exchange(b"GET", target, b"1.1", now)
-        view = View(self.tracing.fields, headers)
+        view = View((*self.tracing.fields, *self.tracing.rare), headers)
         self.declared = self.tracing.begin(direction, exchange, view, now)
         return exchange
 
@@ -385,6 +385,34 @@ class TestSampling:
         exchange = pod.begin(IN, (b"traceparent", W3C[:-1] + b"0"))
 
         assert ids(exchange) == (0xA, 1, 0xB, SAMPLED)
+
+    @pytest.mark.parametrize(
+        ("decision", "flags"), [(b"0", 0), (b"1", SAMPLED), (b"d", SAMPLED | DEBUG)]
+    )
+    def test_a_decision_without_a_trace_is_kept_in_a_new_one(
+        self, decision: bytes, flags: int
+    ) -> None:
+        pod = Pod(propagators="b3")
+
+        assert ids(pod.begin(IN, (b"b3", decision))) == (0x100, 1, 0, flags)
+
+    def test_a_decision_without_a_trace_leaves_the_link_by_request_id(self) -> None:
+        pod = Pod(propagators="b3")
+        pod.begin(IN, (b"x-request-id", b"r1"))
+
+        client = pod.begin(OUT, (b"b3", b"0"), (b"x-request-id", b"r1"))
+
+        assert ids(client) == (0x100, 2, 1, SAMPLED)
+
+    @pytest.mark.parametrize(("sampler", "flags"), [("on", SAMPLED), ("off", 0)])
+    def test_a_decision_that_the_sender_left_to_us_is_made_as_for_a_root(
+        self, sampler: str, flags: int
+    ) -> None:
+        pod = Pod(propagators="b3", sampler=sampler_from(f"parentbased_always_{sampler}"))
+
+        exchange = pod.begin(IN, (b"b3", b"000000000000000a-000000000000000b"))
+
+        assert ids(exchange) == (0xA, 1, 0xB, flags)
 
     def test_a_root_has_neither_the_debug_nor_the_random_bit(self, pod: Pod) -> None:
         assert ids(pod.begin(IN))[3] == SAMPLED

@@ -28,6 +28,7 @@ class FakeTracing(Tracing):
 
     def __init__(self, declared: Iterable[Declared] = (), failure: Exception | None = None) -> None:
         self.fields = (b"host", b"user-agent", b"traceparent", b"x-request-id")
+        self.rare = ()
         self.declared = list(declared)
         self.failure = failure
         self.begun: list[Exchange] = []

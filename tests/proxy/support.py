@@ -212,7 +212,7 @@ def rules(
 ) -> HttpRules:
     """Return rules that declare no header, so that bytes in are bytes out."""
     tracing = tracing or FakeTracing(failure=failure)
-    return HttpRules(HeadParser(tracing.fields), tracing, limits or Limits())
+    return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, limits or Limits())
 
 
 def route(dialer: Dialer, observer: Observer, **different: Any) -> Route:

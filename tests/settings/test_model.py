@@ -249,9 +249,9 @@ def test_none_stands_alone(variable: str) -> None:
     ]
 
 
-def test_a_propagator_of_a_later_version_is_refused_with_those_of_this_one() -> None:
-    assert problems(OTEL_PROPAGATORS="b3") == [
-        "OTEL_PROPAGATORS='b3': not one of them; it takes a list of tracecontext, jaeger, baggage, none"
+def test_an_unknown_propagator_is_refused_with_those_there_are() -> None:
+    assert problems(OTEL_PROPAGATORS="ottrace") == [
+        "OTEL_PROPAGATORS='ottrace': not one of them; it takes a list of tracecontext, jaeger, b3, b3multi, baggage, none"
     ]
 
 
