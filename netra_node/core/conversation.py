@@ -173,9 +173,6 @@ class Conversation:
         """Give up holding an incomplete head: return it. Parsing goes on behind, this message gets no header."""
         data = self._held[self._sent :]
         self._sent = len(self._held)
-        if data == b"\r":  # half an empty line is no head: nothing to parse behind
-            self._held = b""
-            self._sent = 0
         return data
 
     def client_eof(self) -> bytes:
@@ -250,8 +247,9 @@ class Conversation:
         """Let empty lines before a request pass: RFC 9112 §2.2 has servers ignore one, and many ignore them all."""
         lines = _BLANK_LINES.match(data, position)
         if lines is not None:
+            out.append(lines[0][self._sent :])
             self._held = b""
-            out.append(lines[0])
+            self._sent = 0
             return lines.end()
         if len(data) > position + 1:
             return self._give_up(OpaqueReason.NOT_HTTP, data, position, now, out)

@@ -502,11 +502,19 @@ def test_a_slow_head_that_turns_out_to_be_none_loses_no_byte(talk: Talk) -> None
     assert talk.events == ["opaque not_http"]
 
 
-def test_half_an_empty_line_is_let_go_and_what_follows_is_no_http(talk: Talk) -> None:
+def test_half_an_empty_line_is_let_go_and_parsing_goes_on_behind_it(talk: Talk) -> None:
     talk.client(b"\r")
 
     assert talk.wait(50) == b"\r"
     assert talk.client(b"\n" + GET) == b"\n" + GET
+    assert talk.events == ["begun GET /"]
+
+
+def test_half_an_empty_line_that_was_let_go_begins_no_request(talk: Talk) -> None:
+    talk.client(b"\r")
+    talk.wait(50)
+
+    assert talk.client(GET) == GET
     assert talk.events == ["opaque not_http"]
 
 
