@@ -278,7 +278,12 @@ def test_of_two_request_ids_the_first_counts_and_both_go_on(node: Node) -> None:
 
 
 def test_baggage_and_what_is_not_configured_passes_untouched(node: Node) -> None:
-    fields = (b"baggage: a=b", b"b3: 1-2-1", b"uberctx-user: 1", b"jaeger-debug-id: x")
+    fields = (
+        b"baggage: a=b",
+        b"sentry-trace: 1-2-1",
+        b"X-Amzn-Trace-Id: Root=1",
+        b"X-Real-IP: ::1",
+    )
 
     got = sent_on(node, "x", "b", head(*fields))
 
