@@ -39,7 +39,7 @@ PYTHON: Final = ("/usr/bin/python3", "-I")
 NODE: Final = ("node",)
 #: What differs between any two runs: the time of an answer, keys, the boundary of curl's forms, a process id.
 _VARIES: Final = re.compile(
-    rb"(?i:(?<=\r\nDate: )|(?<=\r\nSec-WebSocket-Key: )|(?<=\r\nSec-WebSocket-Accept: ))[^\r]+"
+    rb"(?i:(?<=\nDate: )|(?<=\nSec-WebSocket-Key: )|(?<=\nSec-WebSocket-Accept: ))[^\r]+"
     rb"|-{24}[0-9a-f]{16}|(?<=with PID )\d+"
 )
 
@@ -148,7 +148,9 @@ def _sum(verdicts: Iterable[Verdict]) -> Verdict:
     return Verdict(dict(outcomes), dict(opaque))
 
 
-def run(bed: Testbed, pod: str, argv: Iterable[str], given: bytes = b"", **popen: Any) -> Seen:
+def run(
+    bed: Testbed, pod: str, argv: Iterable[str], given: bytes = b"", patience: float = PATIENCE
+) -> Seen:
     """Run a client in `pod` to its end."""
     child = bed.spawn(
         pod,
@@ -156,10 +158,10 @@ def run(bed: Testbed, pod: str, argv: Iterable[str], given: bytes = b"", **popen
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **{"env": ENVIRONMENT, **popen},
+        env=ENVIRONMENT,
     )
     try:
-        output, complaints = child.communicate(given, PATIENCE)
+        output, complaints = child.communicate(given, patience)
     except subprocess.TimeoutExpired:
         child.kill()
         output, complaints = child.communicate()
