@@ -59,3 +59,5 @@ class RefusedPod:
     reason: str
     #: Only its options are wrong: where it is captured already, it stays so by the last good ones.
     keeps: bool = False
+    #: Nothing is wrong with it: what it lacks will come, and is no news.
+    waits: bool = False

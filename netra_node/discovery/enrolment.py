@@ -145,6 +145,13 @@ class _RefusalError(Exception):
     """Why a pod that opted in is not captured; the message is for a person."""
 
     keeps = False
+    waits = False
+
+
+class _AwaitedError(_RefusalError):
+    """Nothing is wrong with the pod: what it lacks will come."""
+
+    waits = True
 
 
 class _AnnotationError(_RefusalError):
@@ -155,16 +162,27 @@ class _AnnotationError(_RefusalError):
 
 def decide(pod: Pod, policy: EnrolmentPolicy) -> DesiredPod | RefusedPod | None:
     """Return how `pod` shall be captured, or why not although it opted in; None: it did not, or it has ended."""
-    key, value = policy.opt_in
-    if pod.labels.get(key) != value or pod.phase in {"Succeeded", "Failed"}:
+    if not _wants_to(pod, policy):
         return None
     try:
         _check_place(pod, policy)
         options = _options(pod, policy)
         netns = _netns(pod)
     except _RefusalError as refusal:
-        return RefusedPod(pod.uid, pod.namespace, pod.name, str(refusal), refusal.keeps)
+        return RefusedPod(
+            pod.uid, pod.namespace, pod.name, str(refusal), refusal.keeps, refusal.waits
+        )
     return DesiredPod(_identity(pod, policy), netns, pod.addresses, options)
+
+
+def may_be_captured(pod: Pod, policy: EnrolmentPolicy) -> bool:
+    """Tell whether it is worth a look where the pod's namespace is: it opted in, has not ended, and has one of its own."""
+    return _wants_to(pod, policy) and not pod.host_network
+
+
+def _wants_to(pod: Pod, policy: EnrolmentPolicy) -> bool:
+    key, value = policy.opt_in
+    return pod.labels.get(key) == value and pod.phase not in {"Succeeded", "Failed"}
 
 
 def decide_all(
@@ -244,6 +262,8 @@ def _read(key: str, text: str, annotation: _Annotation) -> Any:
 
 
 def _netns(pod: Pod) -> str:
+    if pod.netns is None and pod.awaited:
+        raise _AwaitedError(pod.awaited)
     if pod.netns is None:
         message = f"its network namespace is not known; annotation {NETNS} takes {_NETNS_TAKES}"
         raise _RefusalError(message)

@@ -54,6 +54,8 @@ class Pod:
     owner: OwnerReference | None
     #: A path, or a name under /run/netns, where the source of the form may say so; never taken from the form itself.
     netns: str | None = None
+    #: Why its source has no namespace for it and expects one, in words; empty: it does not expect any.
+    awaited: str = ""
 
 
 def read_pod(form: object) -> Pod:
