@@ -27,7 +27,7 @@ def cork(transport: asyncio.Transport) -> None:
     """Let what is written next wait for the FIN that is sent right after it, so that they leave in one packet."""
     sock = socket_of(transport)
     if sock is not None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             sockets.cork(sock)
 
 
@@ -35,6 +35,7 @@ def reset(transport: asyncio.Transport) -> None:
     """End with RST instead of FIN, now: what was not sent yet is lost."""
     sock = socket_of(transport)
     if sock is not None:
-        with contextlib.suppress(OSError):  # gone already, which only uvloop says by None
+        # gone already: uvloop says so by None, or, where it was asked before, by a descriptor of -1, which is a ValueError
+        with contextlib.suppress(OSError, ValueError):
             sockets.reset_on_close(sock)
     transport.abort()

@@ -95,6 +95,17 @@ async def test_a_transport_that_is_gone_is_left_alone() -> None:
         reset(transport)
 
 
+async def test_a_transport_that_is_gone_after_it_was_asked_for_its_socket_is_left_alone() -> None:
+    transport, peer = await connected()
+    with peer:
+        assert socket_of(transport) is not None
+        transport.abort()
+        await asyncio.sleep(0.01)
+
+        cork(transport)
+        reset(transport)
+
+
 class HalfGone(FakeTransport):
     """Its peer reset it; the loop does not know yet."""
 
