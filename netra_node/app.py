@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import random
+import resource
 import signal
 import ssl
 import sys
@@ -22,6 +23,7 @@ from netra_node.admin.listener import open_listener
 from netra_node.admin.pages import Document, debug_server, public_server
 from netra_node.admin.readiness import Readiness
 from netra_node.admin.server import AdminServer
+from netra_node.capacity import Descriptors
 from netra_node.core.addresses import PodUid
 from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod, RefusedPod
@@ -170,12 +172,16 @@ class App:
                 lease_age=self._lease_age,
                 trace_contexts=self._contexts,
                 trace_links=self._link_results,
+                suspensions=self._suspensions,
             ),
         )
         self._readings = PodReadings(settings.tracing, http_limits(settings), self._telemetry)
-        self._ground = _ground(settings, slots, owner=_try_owner(has_owner_flag))
+        self._descriptor_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._descriptors = Descriptors(self._descriptor_limit, self._descriptors_changed)
+        self._ground = _ground(settings, slots, self._descriptors, owner=_try_owner(has_owner_flag))
         self._manager = Manager(
-            lambda pod, reading: Workload(pod, self._ground, reading), self._readings
+            lambda pod, reading, unsettled: Workload(pod, self._ground, reading, unsettled),
+            self._readings,
         )
         self._readiness = Readiness((_FIRST_LIST, _FIRST_CAPTURE))
         self._lag = LoopLag(self._telemetry.observe_loop_lag)
@@ -190,6 +196,7 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         _log.info("netra-node %s starts: pid %d", __version__, os.getpid())
+        _log.info("at most %d file descriptors", self._descriptor_limit)
         admin = await self._start_admin()
         self._telemetry.start()
         self._want()
@@ -249,6 +256,7 @@ class App:
             return
         # first: an error below must not be the last look
         asyncio.get_running_loop().call_later(_LOOK, self._look)
+        self._descriptors.look()
         if self._source.poll():
             self._want()
         else:
@@ -256,6 +264,16 @@ class App:
         self._readings.expire(time.monotonic_ns())
         if self._manager.settled:
             self._readiness.clear(_FIRST_CAPTURE)
+
+    def _descriptors_changed(self) -> None:
+        found = self._descriptors
+        if found.exhausted:
+            _log.warning("nothing is accepted until file descriptors are free again")
+        elif found.scarce:
+            _log.warning("new connections go direct: hardly any file descriptors are left")
+        else:
+            _log.info("there are file descriptors again")
+        self._manager.mind_descriptors()
 
     def _want(self) -> None:
         self._report(self._source.problem)
@@ -293,6 +311,9 @@ class App:
 
     def _link_results(self) -> dict[str, int]:
         return self._readings.link_results()
+
+    def _suspensions(self) -> dict[str, int]:
+        return self._ground.suspensions
 
     def status(self) -> Document:
         """Return what `/status` shows."""
@@ -353,10 +374,12 @@ def _try_owner(has_owner_flag: Callable[[], bool]) -> bool:
     return known
 
 
-def _ground(settings: Settings, slots: Slots, *, owner: bool) -> Ground:
+def _ground(settings: Settings, slots: Slots, descriptors: Descriptors, *, owner: bool) -> Ground:
     return Ground(
         owner=owner,
         slots=slots,
+        descriptors=descriptors,
+        max_connections=settings.limits.connections,
         # every start has a table of its own, so that a predecessor's never collides
         table=f"netra-{random.SystemRandom().getrandbits(32):08x}",
         off_limits=netns.off_limits(),

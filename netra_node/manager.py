@@ -43,8 +43,8 @@ _LAST_GOOD: Final = "it stays captured by the last good options"
 #: Why a pod is shown twice.
 _MOVED: Final = "its pod is in another network namespace by now"
 
-#: Makes a workload that has not started.
-NewWorkload = Callable[[DesiredPod, Reading], Workload]
+#: Makes a workload that has not started; it calls what it is given when it has to be settled.
+NewWorkload = Callable[[DesiredPod, Reading, Callable[[], None]], Workload]
 
 
 @dataclass(slots=True)
@@ -67,6 +67,8 @@ class PodStatus:
     service: str
     state: str
     reason: str = ""
+    #: Why new connections go direct though the pod is captured.
+    suspended: str = ""
     connections: int = 0
     captured_seconds: float = 0.0
     #: Where we listen inside the pod; 0: nowhere yet.
@@ -193,6 +195,7 @@ class Manager:
         for pod in filter(self._is_due, steps.enter):
             self._begin(pod.identity.uid, self._enter(pod))
         self._recall()
+        self._settle()
 
     def _is_due(self, pod: DesiredPod) -> bool:
         pending = self._pending.get(pod.identity.uid)
@@ -227,6 +230,17 @@ class Manager:
             if workload.state is State.DRAINING and uid in self._desired:
                 workload.recall()
 
+    def mind_descriptors(self) -> None:
+        """Have every pod accept, and capture, as there are descriptors for it."""
+        for workload in (*self._workloads.values(), *self._former):
+            workload.mind_descriptors()
+        self._settle()
+
+    def _settle(self) -> None:
+        for uid, workload in self._workloads.items():
+            if not workload.is_settled:
+                self._begin(uid, workload.settle())
+
     def _bury(self) -> None:
         for uid, workload in list(self._workloads.items()):
             if workload.vanished:
@@ -235,7 +249,7 @@ class Manager:
     async def _enter(self, pod: DesiredPod) -> None:
         uid = pod.identity.uid
         try:
-            workload = self._new_workload(pod, self._readings.of(pod))
+            workload = self._new_workload(pod, self._readings.of(pod), self._settle)
             await workload.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this pod's alone
             self._postpone(pod, error)
@@ -327,6 +341,7 @@ def _captured(workload: Workload, reason: str) -> PodStatus:
         who.service,
         workload.state.value,
         reason,
+        workload.suspended,
         connections=workload.connections,
         captured_seconds=round(workload.captured_seconds, 3),
         inbound_port=workload.ports[0],

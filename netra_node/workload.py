@@ -7,6 +7,8 @@ there should be (`manager`), what a label means (`discovery`), how rules are wri
         |                                  ^
         +---- refused, or it vanished -----+
 
+Running, its capture chains are flushed while there is no room for more connections: new ones go direct, open ones go on.
+
 Entering: sockets first, listeners next, the lease last, so that no connection is captured before somebody accepts it.
 Leaving: the lease's capture chains first, listeners after the handshakes under way, the lease after the last connection.
 """
@@ -16,11 +18,13 @@ import errno
 import logging
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
 from netra_node import netns
+from netra_node.capacity import Cap, Descriptors
 from netra_node.core.addresses import OriginalDst
 from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
@@ -62,6 +66,7 @@ _DRAIN_LOOK: Final = 0.02
 #: Turns of the loop after which a connection that was reset is closed for certain; one is enough today.
 _CUT_ROUNDS: Final = 10
 _NEVER: Final = float("inf")
+_SCARCE: Final = "the daemon has hardly any file descriptors left"
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +78,13 @@ class State(Enum):
     RUNNING = "running"
     DRAINING = "draining"
     STOPPED = "stopped"
+
+
+class Full(Enum):
+    """What is used up while new connections go direct."""
+
+    CONNECTIONS = "connections"
+    DESCRIPTORS = "descriptors"
 
 
 class CaptureError(Exception):
@@ -99,12 +111,17 @@ class Ground:
     inbound_port: int
     outbound_port: int
     heartbeat_milliseconds: int
+    descriptors: Descriptors
+    #: Open connections of one pod at which new ones go direct.
+    max_connections: int = 4096
     #: Whether this kernel's tables can belong to a socket.
     owner: bool = True
     #: Bytes that a connection keeps each way (`proxy.connection.Route`).
     buffer: int = 64 * 1024
     #: The namespaces that workloads hold now: a second one in the same would take away the first one's routes.
     held: set[NamespaceId] = field(default_factory=set)
+    #: How often new connections of a pod began to go direct for want of something.
+    suspensions: dict[str, int] = field(default_factory=lambda: {full.value: 0 for full in Full})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +135,29 @@ class Reading:
 class Workload:
     """One pod while it is captured. Its methods are called one at a time."""
 
-    def __init__(self, pod: DesiredPod, ground: Ground, reading: Reading) -> None:
-        """Prepare nothing yet; `start` does."""
+    def __init__(
+        self,
+        pod: DesiredPod,
+        ground: Ground,
+        reading: Reading,
+        unsettled: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare nothing yet; `start` does. `unsettled` is called when `settle` has something to do."""
         self.pod = pod
         self.state = State.STARTING
         #: The addresses of the namespace, known once it was entered.
         self.addresses: tuple[str, ...] = ()
         self._ground = ground
         self._reading = reading
-        self._listeners = Listeners()
+        self._listeners = Listeners(self._counted)
+        self._unsettled = unsettled
+        self._cap = Cap(ground.max_connections)
+        #: Whether the chains are empty, so that new connections go direct.
+        self._flushed = False
+        #: For want of what they are, if that is why.
+        self._suspended: Full | None = None
+        #: Why the last attempt to settle failed.
+        self._trouble = ""
         self._namespace: Namespace | None = None
         self._lease: Lease | None = None
         #: What the lease captures by, once there is one.
@@ -146,6 +177,20 @@ class Workload:
     def connections(self) -> int:
         """Connections that pass through us now."""
         return len(self._listeners.open)
+
+    @property
+    def full(self) -> Full | None:
+        """What is used up, so that new connections shall go direct."""
+        if self._cap.reached:
+            return Full.CONNECTIONS
+        return Full.DESCRIPTORS if self._ground.descriptors.scarce else None
+
+    @property
+    def suspended(self) -> str:
+        """Why new connections go direct, in words; empty: they are captured."""
+        if self._suspended is Full.CONNECTIONS:
+            return f"there were {self._cap.limit} (NETRA_MAX_CONNECTIONS_PER_POD)"
+        return _SCARCE if self._suspended is Full.DESCRIPTORS else ""
 
     @property
     def captured_seconds(self) -> float:
@@ -177,6 +222,8 @@ class Workload:
             raise
 
     async def _start(self) -> None:
+        if self._ground.descriptors.scarce:
+            raise CaptureError(_SCARCE)
         namespace = self._namespace = Namespace.open(self.pod.netns)
         self.addresses = await asyncio.to_thread(netns.addresses, namespace)
         self._check(namespace)
@@ -305,13 +352,70 @@ class Workload:
 
     async def _change_rules(self, rules: RuleSet) -> None:
         if self._lease is not None and rules != self._rules:
-            await asyncio.to_thread(self._lease.replace, rules)
+            if not self._flushed:
+                await asyncio.to_thread(self._lease.replace, rules)
             self._rules = rules
 
     def beat(self) -> None:
         """Prolong the lease: without this new connections go direct."""
         if self._lease is not None and self.state is not State.STARTING:
             self._lease.beat()
+
+    # ---- as long as there is room
+
+    def _counted(self, number: int) -> None:
+        self._ground.descriptors.connections_changed()
+        if self._cap.count(number):
+            self._unsettled()
+
+    def mind_descriptors(self) -> None:
+        """Accept, or leave it, as there are descriptors for it."""
+        if self._ground.descriptors.exhausted:
+            self._listeners.pause()
+        else:
+            self._listeners.resume()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether new connections are captured if there is room, and go direct if there is none."""
+        return self.state is not State.RUNNING or self._flushed is bool(self.full)
+
+    async def settle(self) -> None:
+        """Flush the capture chains where there is no room, fill them where there is. Raises nothing: it can be tried again."""
+        while not self.is_settled and self._lease is not None:
+            full = self.full
+            try:
+                await self._fill(self._lease) if full is None else await self._flush(self._lease)
+            except OSError as error:
+                self._complain(error)
+                return
+            self._trouble = ""
+            self._tell(full)
+
+    async def _flush(self, lease: Lease) -> None:
+        await asyncio.to_thread(lease.flush)
+        self._flushed = True
+
+    async def _fill(self, lease: Lease) -> None:
+        await asyncio.to_thread(lease.replace, self._rules)
+        self._flushed = False
+
+    def _complain(self, error: OSError) -> None:
+        trouble = f"the rules cannot be changed: {error}"
+        if trouble != self._trouble:
+            _log.warning("%s: %s", self.pod.netns, trouble)
+        self._trouble = trouble
+
+    def _tell(self, full: Full | None) -> None:
+        """Tell of what is this pod's alone; of descriptors the whole node is told once."""
+        before, self._suspended = self._suspended, full
+        who = f"{self.pod.identity.namespace}/{self.pod.identity.name}"
+        if full is not None:
+            self._ground.suspensions[full.value] += 1
+        if full is Full.CONNECTIONS:
+            _log.warning("%s: new connections go direct: %s", who, self.suspended)
+        elif before is Full.CONNECTIONS:
+            _log.info("%s: new connections are captured again", who)
 
     # ---- leaving
 
@@ -351,7 +455,8 @@ class Workload:
         if self._lease is None or self.vanished:
             return False
         try:
-            await asyncio.to_thread(self._lease.replace, self._rules)
+            if self.full is None:
+                await self._fill(self._lease)
         except OSError as error:
             _log.warning("the rules in %s have to be made anew: %s", self.pod.netns, error)
             return False
@@ -362,7 +467,7 @@ class Workload:
         if self._lease is None:
             return
         try:
-            await asyncio.to_thread(self._lease.flush)
+            await self._flush(self._lease)
         except OSError as error:
             _log.warning("the rules in %s stay until the end: %s", self.pod.netns, error)
         await asyncio.sleep(_LINGER)

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -348,6 +349,40 @@ async def test_metrics_are_served(pods_file: Path, slots: Slots) -> None:
 
     assert code == 200
     assert 'netra_pods{state="pending"} 1' in text
+
+
+async def test_what_new_connections_went_direct_for_is_counted(
+    pods_file: Path, slots: Slots
+) -> None:
+    async with running(pods_file, slots) as daemon:
+        _, text = await daemon.ask(daemon.public, "/metrics")
+
+    assert 'netra_pod_capture_suspended_total{reason="connections"} 0' in text
+    assert 'netra_pod_capture_suspended_total{reason="descriptors"} 0' in text
+
+
+async def test_descriptors_that_others_take_are_noticed_and_told_once_each_way(
+    pods_file: Path, slots: Slots, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        async with running(pods_file, slots):
+            held = [os.open(os.devnull, os.O_RDONLY) for _ in range(950)]
+            await asyncio.sleep(0.6)
+            for number in held:
+                os.close(number)
+            await asyncio.sleep(0.6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    told = [r.getMessage() for r in caplog.records if "descriptors" in r.msg]
+    assert told == [
+        "at most 1024 file descriptors",
+        "nothing is accepted until file descriptors are free again",
+        "there are file descriptors again",
+    ]
 
 
 class FailingSource:

@@ -27,9 +27,14 @@ READING = cast("Reading", object())
 class FakeWorkload:
     """Captures at once unless told otherwise, and leaves when `let_leave` is set."""
 
-    def __init__(self, pod: DesiredPod, reading: Reading) -> None:
+    def __init__(self, pod: DesiredPod, reading: Reading, unsettled: Callable[[], None]) -> None:
         self.pod = pod
         self.reading = reading
+        self.unsettled = unsettled
+        self.is_settled = True
+        self.suspended = ""
+        self.may_settle = asyncio.Event()
+        self.may_settle.set()
         self.state = State.STARTING
         self.addresses = ("10.0.0.1",)
         self.connections = 0
@@ -58,6 +63,14 @@ class FakeWorkload:
         if self.change_error is not None:
             raise self.change_error
         self.pod, self.reading = pod, reading
+
+    async def settle(self) -> None:
+        self.calls.append("settle")
+        await self.may_settle.wait()
+        self.is_settled = True
+
+    def mind_descriptors(self) -> None:
+        self.calls.append("mind descriptors")
 
     def beat(self) -> None:
         self.beats += 1
@@ -110,8 +123,8 @@ class Bench:
         self.seconds = 1000.0
         self.manager = Manager(self._new, self.readings, lambda: self.seconds)
 
-    def _new(self, pod: DesiredPod, reading: Reading) -> Workload:
-        workload = FakeWorkload(pod, reading)
+    def _new(self, pod: DesiredPod, reading: Reading, unsettled: Callable[[], None]) -> Workload:
+        workload = FakeWorkload(pod, reading, unsettled)
         self.made.append(workload)
         self.prepare(workload)
         return cast("Workload", workload)
@@ -200,6 +213,70 @@ async def test_a_pod_no_longer_wanted_when_it_has_started_is_left(bench: Bench) 
 
     assert bench.calls() == [["start", "leave None"]]
     assert bench.states() == {}
+
+
+# ---- as long as there is room
+
+
+async def test_a_workload_that_has_to_be_settled_is(bench: Bench) -> None:
+    await bench.want(WEB, ORDERS)
+    bench.made[0].is_settled = False
+    bench.made[0].unsettled()
+    await settle()
+
+    assert bench.calls() == [["start", "settle"], ["start"]]
+
+
+async def test_it_is_settled_after_the_step_under_way(bench: Bench) -> None:
+    await bench.want(WEB)
+    workload = bench.made[0]
+    workload.may_settle.clear()
+    workload.is_settled = False
+    workload.unsettled()
+    await settle()
+    workload.unsettled()
+    await bench.look()
+    assert workload.calls == ["start", "settle"]
+    workload.may_settle.set()
+    await settle()
+    workload.is_settled = False
+    await bench.look()
+
+    assert workload.calls == ["start", "settle", "settle"]
+
+
+async def test_a_pod_no_longer_wanted_is_left_after_it_was_settled(bench: Bench) -> None:
+    await bench.want(WEB)
+    workload = bench.made[0]
+    workload.may_settle.clear()
+    workload.is_settled = False
+    workload.unsettled()
+    await bench.want()
+    workload.may_settle.set()
+    await settle()
+    await bench.look()
+
+    assert workload.calls == ["start", "settle", "leave None"]
+
+
+async def test_every_workload_minds_descriptors_also_one_that_leaves_its_former_namespace(
+    bench: Bench,
+) -> None:
+    bench.prepare = lambda workload: workload.may_leave.clear()
+    await bench.want(WEB)
+    await bench.want(replace(WEB, netns="/run/netns/two"))
+    await bench.look()
+    bench.manager.mind_descriptors()
+
+    assert [calls[-1] for calls in bench.calls()] == ["mind descriptors"] * 2
+
+
+async def test_status_tells_why_new_connections_of_a_captured_pod_go_direct(bench: Bench) -> None:
+    await bench.want(WEB)
+    bench.made[0].suspended = "there were 4"
+    (status,) = bench.manager.pods()
+
+    assert (status.state, status.suspended) == ("running", "there were 4")
 
 
 # ---- pending

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from netra_node import netns
+from netra_node.capacity import Descriptors
 from netra_node.core.addresses import PodUid
 from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
 from netra_node.core.identity import PodIdentity
@@ -18,6 +19,7 @@ from netra_node.core.ports import PortSet
 from netra_node.core.records import Observer
 from netra_node.interception.slots import Slots
 from netra_node.netns import Namespace
+from netra_node.proxy.sockets import reset_on_close
 from netra_node.testbed import Testbed
 from netra_node.workload import CaptureError, Ground, Reading, State, Workload
 from tests.interception.pods import TABLE, V4, Pod, tables
@@ -80,7 +82,15 @@ def short(bed: Testbed) -> Iterator[DesiredPod]:
 @pytest.fixture
 def ground() -> Iterator[Ground]:
     slots = Slots(4)
-    yield Ground(slots, TABLE, netns.off_limits(), INBOUND, OUTBOUND, 1000)
+    yield Ground(
+        slots,
+        TABLE,
+        netns.off_limits(),
+        INBOUND,
+        OUTBOUND,
+        1000,
+        Descriptors(1 << 20, lambda: None),
+    )
     slots.close()
 
 
@@ -401,6 +411,202 @@ async def test_a_change_the_kernel_refuses_leaves_everything_as_it_was(
     await inbound(web, orders)
     assert workload.pod is before
     assert observer.events == ["opened"]
+
+
+# ---- as long as there is room
+
+
+REDIRECT = PodOptions(inbound_mode=InboundMode.REDIRECT)
+
+
+class Scarcity:
+    """Descriptors as the test wishes."""
+
+    scarce = False
+    exhausted = False
+
+    def connections_changed(self) -> None:
+        pass
+
+
+@pytest.fixture
+def scarcity() -> Scarcity:
+    return Scarcity()
+
+
+@pytest.fixture
+async def capped(
+    web: Pod, ground: Ground, reading: Reading, scarcity: Scarcity
+) -> AsyncIterator[Workload]:
+    """`web`, captured, with room for two connections."""
+    small = replace(ground, max_connections=2, descriptors=cast("Descriptors", scarcity))
+    workload = Workload(desired(web), small, reading)
+    await workload.start()
+    yield workload
+    await workload.abandon()
+
+
+async def fill(web: Pod, orders: Pod, capped: Workload) -> socket.socket:
+    """Open as many as there is room for, and have that seen to; one of the clients."""
+    client, _ = await inbound(web, orders)
+    await inbound(web, orders)
+    await until(lambda: not capped.is_settled)
+    await capped.settle()
+    return client
+
+
+async def make_room(client: socket.socket, capped: Workload) -> None:
+    reset_on_close(client)
+    client.close()
+    await until(lambda: not capped.is_settled)
+    await capped.settle()
+
+
+async def test_at_its_cap_new_connections_go_direct_and_open_ones_go_on(
+    capped: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    client, server = await inbound(web, orders)
+    await inbound(web, orders)
+    await until(lambda: not capped.is_settled)
+    await capped.settle()
+    direct, at_server = await inbound(web, orders)
+
+    for one, other in ((client, server), (direct, at_server)):
+        await send(one, TLS)
+        assert await read(other, len(TLS)) == TLS
+    assert observer.events == ["opened", "opened", "opaque tls"]
+
+
+async def test_below_its_cap_new_connections_are_captured_again(
+    capped: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    await make_room(await fill(web, orders, capped), capped)
+    await inbound(web, orders)
+
+    await until(lambda: observer.events.count("opened") == 3)
+
+
+async def test_it_says_when_it_has_to_be_settled(
+    web: Pod, orders: Pod, ground: Ground, reading: Reading
+) -> None:
+    calls: list[str] = []
+    small = replace(ground, max_connections=2)
+    workload = Workload(desired(web), small, reading, lambda: calls.append("unsettled"))
+    await workload.start()
+    await inbound(web, orders)
+    client, _ = await inbound(web, orders)
+    await until(lambda: calls == ["unsettled"])
+    client.close()
+    await workload.abandon()
+
+    assert calls == ["unsettled", "unsettled"]
+
+
+async def test_what_is_used_up_is_told_and_counted(
+    capped: Workload, web: Pod, orders: Pod, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    client = await fill(web, orders, capped)
+    await capped.settle()
+    assert capped.suspended == "there were 2 (NETRA_MAX_CONNECTIONS_PER_POD)"
+    await make_room(client, capped)
+    await capped.settle()
+
+    assert capped.suspended == ""
+    assert capped._ground.suspensions == {"connections": 1, "descriptors": 0}
+    assert [record.getMessage() for record in caplog.records] == [
+        "default/web: new connections go direct: there were 2 (NETRA_MAX_CONNECTIONS_PER_POD)",
+        "default/web: new connections are captured again",
+    ]
+
+
+async def test_a_change_while_new_connections_go_direct_holds_for_those_captured_later(
+    capped: Workload, web: Pod, orders: Pod, reading: Reading, observer: RecordingObserver
+) -> None:
+    client = await fill(web, orders, capped)
+    await capped.change(desired(web, options=REDIRECT), reading)
+    await inbound(web, orders)
+    assert observer.events.count("opened") == 2
+    await make_room(client, capped)
+    _, server = await inbound(web, orders)
+
+    await until(lambda: observer.events.count("opened") == 3)
+    assert server.getsockname()[0] == web.ipv4
+
+
+async def test_recalled_without_room_new_connections_still_go_direct(
+    capped: Workload, web: Pod, orders: Pod, observer: RecordingObserver
+) -> None:
+    client = await fill(web, orders, capped)
+    leaving = asyncio.gather(capped.leave(None))
+    await asyncio.sleep(0.1)
+    capped.recall()
+    assert await asyncio.wait_for(leaving, 2) == [False]
+    await inbound(web, orders)
+    assert observer.events.count("opened") == 2
+    await make_room(client, capped)
+    await inbound(web, orders)
+
+    await until(lambda: observer.events.count("opened") == 3)
+
+
+async def test_where_the_rules_cannot_be_changed_it_says_so_once_and_stays_unsettled(
+    capped: Workload, web: Pod, orders: Pod, caplog: pytest.LogCaptureFixture
+) -> None:
+    lease = capped._lease
+    assert lease is not None
+    flush = lease.flush
+    lease.flush = refuse  # type: ignore[method-assign]
+    await fill(web, orders, capped)
+    await capped.settle()
+    assert caplog.text.count("the rules cannot be changed") == 1
+    assert not capped.is_settled
+    lease.flush = flush  # type: ignore[method-assign]
+    await capped.settle()
+
+    assert capped.is_settled
+
+
+async def test_with_hardly_any_descriptors_new_connections_go_direct(
+    capped: Workload, web: Pod, orders: Pod, scarcity: Scarcity, observer: RecordingObserver
+) -> None:
+    scarcity.scarce = True
+    assert not capped.is_settled
+    await capped.settle()
+    await inbound(web, orders)
+    assert observer.events == []
+    assert capped.suspended == "the daemon has hardly any file descriptors left"
+    scarcity.scarce = False
+    await capped.settle()
+    await inbound(web, orders)
+
+    await until(lambda: observer.events == ["opened"])
+
+
+async def test_with_hardly_any_descriptors_no_pod_is_entered(
+    web: Pod, ground: Ground, reading: Reading, scarcity: Scarcity
+) -> None:
+    scarcity.scarce = True
+    scarce = replace(ground, descriptors=cast("Descriptors", scarcity))
+
+    with pytest.raises(CaptureError, match="hardly any file descriptors"):
+        await Workload(desired(web), scarce, reading).start()
+
+
+async def test_without_descriptors_captured_connections_wait_to_be_accepted(
+    capped: Workload, web: Pod, orders: Pod, scarcity: Scarcity, observer: RecordingObserver
+) -> None:
+    app = web.server("0.0.0.0")
+    scarcity.exhausted = True
+    capped.mind_descriptors()
+    client = await connect(orders, (web.ipv4, app.getsockname()[1]))
+    await send(client, TLS)
+    await asyncio.sleep(0.05)
+    assert observer.events == []
+    scarcity.exhausted = False
+    capped.mind_descriptors()
+
+    assert await read(await accept(app, web), len(TLS)) == TLS
 
 
 # ---- leaving

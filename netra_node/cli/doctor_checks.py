@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from netra_node.capacity import connections_within
 from netra_node.cli.doctor_trial import Trial
 
 
@@ -38,8 +39,8 @@ class Check:
 
 #: nftables' `flags owner`.
 _OWNER_KERNEL: Final = (5, 12)
-#: Two descriptors for each captured connection, and 512 for leases.
-_ENOUGH_DESCRIPTORS, _FEWEST_DESCRIPTORS = 16_384, 4_096
+#: Below the first, a busy node's connections go uncaptured; below the second, a daemon can hardly do anything.
+_ENOUGH_DESCRIPTORS, _FEWEST_DESCRIPTORS = 16_384, 256
 _NETNS: Final = "/run/netns"
 _RELEASE: Final = re.compile(r"([0-9]+)\.([0-9]+)")
 _MODULES: Final = (
@@ -214,12 +215,14 @@ def _holds(mount_point: str) -> bool:
 
 
 def descriptors(hard_limit: int) -> Check:
-    """Judge RLIMIT_NOFILE; -1 is no limit."""
-    why = "each captured connection takes two descriptors, each pod about a dozen"
-    found = "no limit on open files" if hard_limit < 0 else f"at most {hard_limit} open files"
-    mend = "raise it: LimitNOFILE=1048576 in a systemd unit, `ulimit -Hn 1048576` in a root shell"
-    if hard_limit < 0 or hard_limit >= _ENOUGH_DESCRIPTORS:
+    """Judge RLIMIT_NOFILE's hard limit, to which the daemon raises its own; -1 is no limit."""
+    why = "each captured connection takes two descriptors, each pod about two dozen; beyond, new connections go direct"
+    if hard_limit < 0:
+        return Check("open files", Verdict.OK, "no limit on open files", why)
+    found = f"at most {hard_limit} open files: about {connections_within(hard_limit)} connections"
+    if hard_limit >= _ENOUGH_DESCRIPTORS:
         return Check("open files", Verdict.OK, found, why)
+    mend = "raise it: LimitNOFILE=1048576 in a systemd unit, `ulimit -Hn 1048576` in a root shell"
     failed = hard_limit < _FEWEST_DESCRIPTORS
     return Check("open files", Verdict.FAILED if failed else Verdict.WARNING, found, why, mend)
 

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import resource
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ import uvloop
 from netra_node import logs
 from netra_node.admin.listener import ListenError
 from netra_node.app import App
+from netra_node.capacity import pods_within, raise_descriptor_limit
 from netra_node.discovery.file_source import PodsFileError
 from netra_node.interception.slots import Slots
 from netra_node.settings.model import Settings, SettingsError
@@ -20,9 +20,6 @@ from netra_node.watchdog import Watchdog
 _log = logging.getLogger(__name__)
 
 _FAILED, _USAGE = 1, 2
-
-#: Pods that can be captured at once; a node has at most a few hundred.
-_SLOTS = 512
 
 _SERVICE_NAME = "JAEGER_SERVICE_NAME"
 
@@ -45,8 +42,7 @@ def add_parser(subparsers: Any) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the daemon and return its exit code."""
     # before anything else is opened: these must be the lowest descriptors of the process
-    _raise_descriptor_limit()
-    slots = Slots(_SLOTS)
+    slots = Slots(pods_within(raise_descriptor_limit()))
     environment = dict(os.environ)
     if args.service_name is not None:
         environment[_SERVICE_NAME] = args.service_name
@@ -65,9 +61,3 @@ def main(args: argparse.Namespace) -> int:
         print(f"netra-node: {error}", file=sys.stderr)
         return _FAILED
     return 0
-
-
-def _raise_descriptor_limit() -> None:
-    """Allow as many descriptors as we may have: two for each captured connection."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -14,6 +14,7 @@ class Pod(TypedDict):
     service: str
     state: str
     reason: str
+    suspended: str
     connections: int
     captured_seconds: float
     inbound_port: int
@@ -65,6 +66,7 @@ def render_status(status: Status, style: Style) -> list[str]:
         "",
         *_pods(status["pods"], style),
         *_reasons(status["pods"], style),
+        *_suspended(status["pods"], style),
         *_other_ports(status),
         *_totals(status),
     ]
@@ -140,6 +142,13 @@ def _reasons(pods: Sequence[Pod], style: Style) -> Iterable[str]:
 def _why(pod: Pod) -> str:
     words = {"pending": "is tried again: ", "refused": "is not captured: "}
     return words.get(pod["state"], "stays as it was: ")
+
+
+def _suspended(pods: Sequence[Pod], style: Style) -> Iterable[str]:
+    for pod in pods:
+        if pod["suspended"]:
+            words = style.dim("lets new connections go direct: ")
+            yield f"{_name(pod)} {words}{_printable(pod['suspended'])}"
 
 
 def _other_ports(status: Status) -> Iterable[str]:

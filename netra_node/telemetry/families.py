@@ -29,6 +29,8 @@ class Readings:
     trace_contexts: Callable[[], int] = lambda: 0
     #: result → look-ups (`netra_trace_links_total`)
     trace_links: Callable[[], Mapping[str, int]] = _nothing_counted
+    #: what was used up → pods whose new connections began to go direct (`netra_pod_capture_suspended_total`)
+    suspensions: Callable[[], Mapping[str, int]] = _nothing_counted
 
 
 def families(
@@ -197,6 +199,12 @@ def _readings(readings: Readings) -> Iterator[Family]:
         "Look-ups of the inbound request behind an outbound one.",
         "result",
         readings.trace_links(),
+    )
+    yield _labelled(
+        ("netra_pod_capture_suspended_total", "counter"),
+        "Times that a pod's new connections began to go direct, and what was used up.",
+        "reason",
+        readings.suspensions(),
     )
 
 

@@ -129,10 +129,17 @@ def test_a_directory_that_is_not_there_is_no_failure() -> None:
 
 @pytest.mark.parametrize(
     ("limit", "verdict"),
-    [(-1, OK), (1 << 20, OK), (16_384, OK), (16_383, WARNING), (4096, WARNING), (1024, FAILED)],
+    [(-1, OK), (1 << 20, OK), (16_384, OK), (16_383, WARNING), (256, WARNING), (255, FAILED)],
 )
 def test_open_files_must_do_for_connections(limit: int, verdict: Verdict) -> None:
     assert checks.descriptors(limit).verdict is verdict
+
+
+def test_a_low_limit_of_open_files_says_what_it_allows_and_how_to_raise_it() -> None:
+    check = checks.descriptors(1024)
+
+    assert "at most 1024 open files: about 298 connections" in check.found
+    assert "LimitNOFILE=1048576" in check.mend
 
 
 def test_a_port_in_use_fails_in_the_words_of_the_system() -> None:

@@ -15,6 +15,7 @@ def pod(name: str, **different: Any) -> dict[str, Any]:
         "service": name,
         "state": "running",
         "reason": "",
+        "suspended": "",
         "connections": 2,
         "captured_seconds": 75.5,
         "inbound_port": 14955,
@@ -122,6 +123,12 @@ def test_a_pod_that_leaves_still_shows_its_connections() -> None:
 def test_a_captured_pod_with_a_bad_change_says_what_holds() -> None:
     assert "shop/web stays as it was: annotation x is bad" in shown(
         pod("web", reason="annotation x is bad")
+    )
+
+
+def test_a_captured_pod_whose_new_connections_go_direct_says_why() -> None:
+    assert "shop/web lets new connections go direct: there were 4" in shown(
+        pod("web", suspended="there were 4")
     )
 
 

@@ -283,7 +283,7 @@ async def proxied(**different: Any) -> AsyncIterator[Proxied]:
     entrance.bind(("127.0.0.1", 0))
     proxy = Proxied(entrance.getsockname(), origin)
     parts = {"dialer": LoopbackDialer(origin.getsockname()), "observer": proxy.observer}
-    await proxy.listeners.serve(entrance, route(**{**parts, **different}), 16)
+    await proxy.listeners.serve(entrance, route(**{**parts, **different}), 1024)
     try:
         yield proxy
     finally:

@@ -1,5 +1,10 @@
 import asyncio
+import contextlib
+import os
+import resource
 import socket
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -7,7 +12,17 @@ from netra_node.core.ports import PortSet
 from netra_node.proxy.connection import Connection
 from netra_node.proxy.listener import Listeners
 from netra_node.proxy.transports import socket_of
-from tests.proxy.support import GET, TLS, proxied, read, send, until
+from tests.proxy.support import (
+    GET,
+    TLS,
+    Proxied,
+    is_reset,
+    open_descriptors,
+    proxied,
+    read,
+    send,
+    until,
+)
 
 OTHER_PORTS = PortSet(((1, 1),))
 
@@ -83,6 +98,121 @@ async def test_drain_and_cut_reach_every_connection() -> None:
 
         events = await proxy.ended()
         assert events.count("ended drained") == 2
+
+
+# ---- pausing
+
+
+async def crowd_at(proxy: Proxied, size: int) -> list[socket.socket]:
+    """All of them connected as far as the kernel is concerned."""
+    return [await proxy.client() for _ in range(size)]
+
+
+async def test_what_connects_while_accepting_is_paused_waits_and_is_served_then() -> None:
+    async with proxied() as proxy:
+        proxy.listeners.pause()
+        clients = await crowd_at(proxy, 10)
+        await asyncio.sleep(0.05)
+        assert not proxy.observer.events
+        proxy.listeners.resume()
+        await proxy.opened(10)
+
+        for client in clients:
+            await send(client, TLS)
+            assert await read(await proxy.server(), len(TLS)) == TLS
+
+
+async def test_none_of_a_burst_is_lost_by_pausing_again_and_again() -> None:
+    async with proxied() as proxy:
+        clients = await crowd_at(proxy, 16)
+        for _ in range(40):
+            proxy.listeners.pause()
+            clients += await crowd_at(proxy, 10)
+            proxy.listeners.resume()
+            await asyncio.sleep(0)
+        await proxy.opened(len(clients))
+
+        assert not [event for event in proxy.observer.events if event != "opened"]
+
+
+async def test_paused_it_costs_nothing_to_leave_connections_waiting() -> None:
+    async with proxied() as proxy:
+        proxy.listeners.pause()
+        await crowd_at(proxy, 10)
+        began = time.process_time()
+        await asyncio.sleep(0.2)
+
+        assert time.process_time() - began < 0.02  # a busy loop takes all of 0.2
+
+
+async def test_open_connections_go_on_while_accepting_is_paused() -> None:
+    async with proxied() as proxy:
+        client, server = await proxy.pair()
+        await proxy.opened(1)
+        proxy.listeners.pause()
+        await send(client, TLS)
+
+        assert await read(server, len(TLS)) == TLS
+
+
+async def test_pausing_and_resuming_hold_no_descriptor() -> None:
+    async with proxied() as proxy:
+        before = open_descriptors()
+        for _ in range(10):
+            proxy.listeners.pause()
+            proxy.listeners.pause()
+            await asyncio.sleep(0)
+            proxy.listeners.resume()
+            proxy.listeners.resume()
+            await asyncio.sleep(0.01)
+
+        assert open_descriptors() == before
+
+
+async def test_without_a_descriptor_to_accept_through_it_stays_paused() -> None:
+    async with proxied() as proxy:
+        proxy.listeners.pause()
+        await asyncio.sleep(0.01)
+        with no_descriptors():
+            proxy.listeners.resume()
+            await asyncio.sleep(0.01)
+        assert proxy.listeners.paused
+        proxy.listeners.resume()
+        await proxy.pair()
+
+        await proxy.opened(1)
+
+
+async def test_closing_while_paused_ends_what_waits() -> None:
+    async with proxied() as proxy:
+        proxy.listeners.pause()
+        client = await proxy.client()
+        proxy.listeners.close()
+
+        assert await is_reset(client)
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Every number that this process may still have is taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as lowest:  # noqa: PTH123 - its number is what counts
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno(), hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_every_change_of_their_number_is_told() -> None:
+    counted: list[int] = []
+    listeners = Listeners(counted.append)
+    one, other = (cast("Connection", object()) for _ in range(2))
+    listeners.open.add(one)
+    listeners.open.add(other)
+    listeners.open.discard(one)
+
+    assert counted == [1, 2, 1]
 
 
 class Crowd:
