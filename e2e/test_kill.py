@@ -166,7 +166,9 @@ def test_what_begins_after_the_kill_goes_direct(life: Life) -> None:
 
 
 def test_at_most_one_request_of_each_client_is_lost_to_the_kill(life: Life) -> None:
-    assert sum(visit.fate is Fate.CUT for visit in life.load) <= len(CLIENTS)
+    # Who asks again while the process still dies may be cut again; how long that lasts is told above.
+    before, _ = told_apart(life.load, life.killed)
+    assert sum(visit.fate is Fate.CUT for visit in before) <= len(CLIENTS)
 
 
 def test_a_successor_adopts_what_outlives_the_kill(life: Life) -> None:
