@@ -1,7 +1,8 @@
 """curl and nginx, with everything curl can ask: both see through the daemon what they see directly."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from netra_node.testbed import Testbed
 pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(60)]
 
 U = "http://server"
+_SENT = re.compile(rb'"sent": [0-9]+')
 TRACED = Verdict.traced
 ONE = TRACED(1)
 
@@ -236,6 +238,29 @@ def curl(node: Node, server: Nginx, way: Way, case: Case) -> Seen:
     return observe(
         node, way, Client(("curl", *options, *case.argv), case.least, case.given), server.log
     )
+
+
+def given_up(node: Node, server: Nginx, way: Way) -> Seen:
+    """What both saw of a download that the client leaves, without how far it had come."""
+    quiet = ("-s", "--no-show-error", "-o", "/dev/null", "--max-time", "1")
+    case = Case((*quiet, f"{U}/trickle/big.bin"), exit_code=28)
+    seen = curl(node, server, way, case)
+    return replace(seen, logged=tuple(_SENT.sub(b"", record) for record in seen.logged))
+
+
+@pytest.mark.parametrize("route", WAYS)
+def test_nginx_stops_when_curl_gives_up(
+    node: Node, daemon: Daemon, servers: dict[str, Nginx], route: str
+) -> None:
+    # curl closes its socket, which is a FIN, or a RST where bytes had come that it never read.
+    verdicts = (Verdict({"client_closed": 1}), Verdict({"client_reset": 1}))
+
+    seen = compare(
+        daemon, WAYS[route], lambda way: given_up(node, servers[way.server], way), *verdicts
+    )
+
+    assert seen.exit_code == 28
+    assert len(seen.logged) == 1  # at once: all of it would have taken ten seconds
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -61,6 +61,7 @@ http {{
         location /closing {{ keepalive_timeout 0; alias {files}; }}
         location /impatient {{ keepalive_timeout 50ms; alias {files}; }}
         location /slowly {{ limit_rate 4m; alias {files}; }}
+        location /trickle {{ limit_rate 100k; alias {files}; }}
         location /nothing {{ return 204; }}
         location /moved {{ return 301 /hello.txt; }}
         location /gone {{ return 444; }}
