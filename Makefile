@@ -1,12 +1,13 @@
 # Everything a developer types. Every target first makes .venv from the lock, with nothing but Python, venv and PyPI.
 PYTHON    ?= python3
 DEMO_ARGS ?= --once
+FUZZ_SECONDS ?= 600
 BENCH_ARGS  ?=
 PYTEST_ARGS ?=
 BIN       := .venv/bin
 STAMP     := .venv/.stamp
 
-.PHONY: .venv demo test check lint types imports long e2e bench reliability lock clean
+.PHONY: .venv demo test check lint types imports long e2e bench fuzz reliability lock clean
 .DEFAULT_GOAL := check
 
 .venv: $(STAMP)
@@ -55,6 +56,10 @@ e2e: .venv
 bench: .venv
 	bench/run $(BENCH_ARGS)
 
+# Finds every planted fault first, then runs the real code for so long.
+fuzz: .venv
+	fuzz/run --seconds $(FUZZ_SECONDS)
+
 # Plays every cell of the kill matrix and writes the table, in about three minutes.
 reliability: .venv
 	$(BIN)/python -m e2e.kill_matrix
@@ -67,6 +72,6 @@ lock: .venv
 	$(LOCK) --constraint requirements/runtime.txt --extra test --extra dev --output-file requirements/dev.txt pyproject.toml
 
 clean:
-	rm -rf .venv bench/.venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv bench/.venv fuzz/.venv fuzz/results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	rm -f .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ to end: without looking inside the conversation.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from netra_node.core.conversation import Conversation
 from netra_node.core.head import RequestHead
 from netra_node.core.headers import Declared, HeaderView
 from netra_node.core.limits import Limits
@@ -141,8 +142,10 @@ class Watched(Talk):
         if not conversation.hold_deadline and not conversation.full:
             self._held_back(0)
         assert conversation.hold_deadline <= self.now + self.limits.hold_after_last
-        kept = kept_bytes(conversation)
-        assert kept <= room + self.limits.head + 2 * self.limits.chunk_line, f"{kept} bytes kept"
+        kept = kept_bytes(conversation, bodies=False)
+        assert kept <= room + self.limits.head, f"{kept} bytes kept of heads"
+        kept = kept_bytes(conversation, bodies=True)
+        assert kept <= 2 * self.limits.chunk_line, f"{kept} bytes kept of bodies"
         begun = len(self.marking.begun)
         assert begun - len(self.exchanges) <= self.limits.unanswered, "too many unanswered"
         assert begun == self.record.exchanges
@@ -291,14 +294,13 @@ def _named(line: bytes, name: bytes) -> bool:
     return line.partition(b":")[0].lower() == name.lower()
 
 
-def kept_bytes(thing: object, depth: int = 3) -> int:
-    """Count the bytes that an object of the core keeps in its slots, and in those of the bodies it reads."""
-    if isinstance(thing, bytes | bytearray):
-        return len(thing)
-    if not depth or not type(thing).__module__.endswith((".framing", ".conversation")):
-        return 0
-    slots = getattr(type(thing), "__slots__", ())
-    return sum(kept_bytes(getattr(thing, slot, None), depth - 1) for slot in slots)
+def kept_bytes(conversation: Conversation, *, bodies: bool) -> int:
+    """Count the bytes that a conversation keeps in its own slots, or in those of the two bodies it reads."""
+    things = [getattr(conversation, slot) for slot in Conversation.__slots__]
+    if bodies:
+        readers = [thing for thing in things if type(thing).__module__.endswith(".framing")]
+        things = [getattr(reader, slot) for reader in readers for slot in reader.__slots__]
+    return sum(len(thing) for thing in things if isinstance(thing, bytes | bytearray))
 
 
 def _has_no_body(exchange: Exchange) -> bool:
