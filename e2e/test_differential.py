@@ -7,28 +7,18 @@ from pathlib import Path
 import pytest
 
 from e2e.corpus import marks
+from e2e.corpus.__main__ import PAGE, page
 from e2e.corpus.case import OK, UNREAD, Case
 from e2e.corpus.cases import ALL
-from e2e.corpus.marks import Declared
-from e2e.support.counted import Counted
-from e2e.support.daemon import Daemon, until
+from e2e.support.daemon import Daemon
+from e2e.support.differential import ROUTES, Differential, Route
 from e2e.support.node import Node, manifest, read_head
-from e2e.support.transcript import Delivery, Transcript, play
+from e2e.support.transcript import Delivery
 from netra_node.core.records import OpaqueReason
 from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
 
-#: Who calls whom, what is declared on the way, how many of the daemon's captures lie between.
-ROUTES = {
-    "outbound": ("a", "y", Declared.OUTBOUND, 1),
-    "inbound": ("x", "b", Declared.INBOUND, 1),
-    "both": ("a", "b", Declared.OUTBOUND, 2),
-}
-#: Between these a port is not named that is used.
-OTHER_PORTS = {"outbound": ("p", "y"), "inbound": ("x", "q"), "both": ("p", "q")}
-#: The kernel's scheduler may take a head's second piece for a slow one: then it is played again.
-ATTEMPTS = 3
 BY_NAME = {case.name: case for case in ALL}
 
 
@@ -59,52 +49,44 @@ def plays() -> Iterator[object]:
             yield pytest.param(route, delivery, id=f"{route}, {delivery.value}", marks=marked)
 
 
-def closed(daemon: Daemon) -> Counted:
-    """What is counted when every connection has ended."""
-    until(lambda: Counted.by(daemon).open == 0, 2)
-    return Counted.by(daemon)
+@pytest.fixture(scope="module")
+def both_ways(daemon: Daemon) -> Differential:
+    return Differential(daemon)
 
 
 @pytest.mark.parametrize(("route", "delivery"), list(plays()))
 @pytest.mark.parametrize("name", list(BY_NAME))
 def test_both_sides_see_what_they_see_without_the_daemon(
-    node: Node, daemon: Daemon, name: str, route: str, delivery: Delivery
+    node: Node, both_ways: Differential, name: str, route: str, delivery: Delivery
 ) -> None:
-    case = BY_NAME[name]
-    direct = play(case, node.pair("x", "y"))
-    proxied, counted = played(node, daemon, case, route, delivery)
+    check(node, both_ways, BY_NAME[name], ROUTES[route], delivery)
 
-    declared, captures = ROUTES[route][2:]
+
+@pytest.mark.long
+@pytest.mark.parametrize("delivery", [Delivery.WHOLE, Delivery.LINE], ids=lambda d: d.value)
+@pytest.mark.parametrize("name", [case.name for case in ALL if not case.other_port])
+def test_so_they_do_behind_another_request(
+    node: Node, both_ways: Differential, name: str, delivery: Delivery
+) -> None:
+    check(node, both_ways, BY_NAME[name].behind_another(), ROUTES["both"], delivery)
+
+
+def check(
+    node: Node, both_ways: Differential, case: Case, route: Route, delivery: Delivery
+) -> None:
+    """Play a case both ways and compare; and look whether its verdict is what the daemon has counted."""
+    direct = both_ways.direct(node, case)
+    proxied, counted = both_ways.proxied(node, case, route, delivery)
+
     said = case.marked(client=True)
-    assert marks.undeclared(said, proxied.by_server, declared) == direct.by_server
+    assert marks.undeclared(said, proxied.by_server, route.declared) == direct.by_server
     assert proxied.by_client == direct.by_client
     assert proxied.seen_by_client is direct.seen_by_client
     assert proxied.seen_by_server is direct.seen_by_server
-    spans = marks.spans(said, proxied.by_server, declared)
-    assert len(set(spans)) == case.traced
-    assert counted.outcomes == Counter({o: n * captures for o, n in case.outcomes.items()})
-    assert counted.opaque == Counter({case.opaque: captures} if case.opaque else {})
-
-
-def played(
-    node: Node, daemon: Daemon, case: Case, route: str, delivery: Delivery
-) -> tuple[Transcript, Counted]:
-    """Play until no piece of a head was kept from the daemon by anything but the case."""
-    caller, called, declared, captures = ROUTES[route]
-    if case.other_port:
-        caller, called = OTHER_PORTS[route]
-    for attempt in range(1, ATTEMPTS + 1):
-        before = closed(daemon)
-        try:
-            transcript = play(case, node.pair(caller, called), delivery, declared)
-        except AssertionError:
-            if attempt == ATTEMPTS or closed(daemon).since(before).slow == 0:
-                raise
-            continue
-        counted = closed(daemon).since(before)
-        if counted.slow == case.slow * captures:
-            break
-    return transcript, counted
+    assert len(set(marks.spans(said, proxied.by_server, route.declared))) == case.traced
+    outcomes = {outcome: number * route.captures for outcome, number in case.outcomes.items()}
+    assert counted.outcomes == Counter(outcomes)
+    assert counted.opaque == Counter({case.opaque: route.captures} if case.opaque else {})
 
 
 def test_every_byte_of_an_answer_leaves_before_the_next_is_sent(node: Node, daemon: Daemon) -> None:
@@ -119,6 +101,10 @@ def test_every_byte_of_an_answer_leaves_before_the_next_is_sent(node: Node, daem
 
 
 # ---- the list itself
+
+
+def test_the_page_in_docs_is_the_one_that_is_generated() -> None:
+    assert PAGE.read_text() == page(), "run `python -m e2e.corpus`"
 
 
 def test_no_two_cases_have_the_same_name() -> None:

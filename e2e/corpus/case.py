@@ -5,7 +5,7 @@ Belongs here: steps, endings, the verdict, a case, requests and answers that man
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from e2e.corpus import marks
@@ -70,6 +70,12 @@ class Case:
         mine = (step.says for step in self.steps if step.client is client)
         return b"".join(said for says in mine for said in says if isinstance(said, bytes))
 
+    def behind_another(self) -> "Case":
+        """The same on a connection that has had a request and its answer."""
+        outcomes = {**self.outcomes, "ok": self.outcomes.get("ok", 0) + 1}
+        opaque = "unsolicited" if self.opaque == "server_first" else self.opaque
+        return replace(self, steps=(c(GET), s(OK), *self.steps), outcomes=outcomes, opaque=opaque)
+
     def verdict(self) -> str:
         """The verdict in words."""
         seen = sum(self.outcomes.values())
@@ -77,7 +83,8 @@ class Case:
         if seen > self.traced:
             words.append(f"read, no header ({seen - self.traced})")
         words += [f"{n} {outcome}" for outcome, n in self.outcomes.items() if outcome != "ok"]
-        return ", ".join(words + ([f"opaque `{self.opaque}`"] if self.opaque else []))
+        words += [f"opaque `{self.opaque}`"] if self.opaque else []
+        return ", ".join(words) or "nothing to read"
 
 
 def read(name: str, rule: str, *steps: Step, **outcomes: int) -> Case:

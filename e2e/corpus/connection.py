@@ -284,4 +284,137 @@ CASES = (
     _hop(
         "HTTP2-Settings without Upgrade", "RFC 7540 §3.2.1", b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n"
     ),
+    read(
+        "Max-Forwards: 0 with TRACE and OPTIONS",
+        "RFC 9110 §7.6.2: we are no hop",
+        c(traced(request(b"Max-Forwards: 0\r\n", first=b"TRACE / HTTP/1.1"))),
+        s(OK),
+        c(traced(request(b"Max-Forwards: 0\r\n", first=b"OPTIONS * HTTP/1.1"))),
+        s(OK),
+    ),
+    # ---- everything at once
+    read(
+        "every kind of request in one go, every kind of answer in one go",
+        _PIPELINE,
+        c(
+            b"\r\n"
+            + GET
+            + HEAD
+            + _POST
+            + _OLD_KEPT
+            + traced(request(b"Transfer-Encoding: chunked\r\n"))
+            + b"2;x\r\nhi\r\n0\r\nT: 1\r\n\r\n"
+            + GET
+            + GET
+            + HEAD
+            + GET
+        ),
+        s(
+            OK
+            + answer(b"Content-Length: 9\r\n")
+            + answer(first=b"HTTP/1.1 204 No Content")
+            + OK
+            + answer(first=b"HTTP/1.1 100 Continue")
+            + answer(b"Transfer-Encoding: chunked\r\n")
+            + b"2\r\nhi\r\n0\r\nT: 1\r\n\r\n"
+            + answer(b"Content-Length: 7\r\n", first=b"HTTP/1.1 304 Not Modified")
+            + answer(b"Content-Length: 0\r\n")
+            + answer(b"Transfer-Encoding: chunked\r\n")
+            + answer()
+            + b"until close",
+            FIN,
+        ),
+    ),
+    read(
+        "sixty-four requests, sixty-four answers, twice",
+        _PIPELINE,
+        c(GET * 64),
+        s(OK * 64),
+        c(GET * 64),
+        s(OK * 64),
+    ),
+    read(
+        "pipelined bodies that are cut by the answers",
+        _PIPELINE,
+        c(_POST + _UPLOAD),
+        s(OK),
+        c(b"def"),
+        s(OK),
+        c(b"ghi" + GET),
+        s(OK),
+    ),
+    read(
+        "a lingering close",
+        _CLOSE + ": half-close, then close",
+        *(c(_UPLOAD), s(_LAST, FIN), c(b"def"), c(b"ghi", FIN)),
+    ),
+    read(
+        "the server closes in the middle of a pipeline",
+        _CLOSE,
+        c(GET * 3),
+        s(OK + _LAST, FIN),
+        ok=2,
+        upstream_closed=1,
+    ),
+    read(
+        "the client half-closes between pipelined answers",
+        _ENDINGS,
+        c(GET * 2),
+        s(OK),
+        c(FIN),
+        s(OK),
+    ),
+    becomes(
+        "unsolicited",
+        "the server says more behind its announced close",
+        _CLOSE,
+        c(GET),
+        s(_LAST + b"more", FIN),
+        ok=1,
+    ),
+    becomes(
+        "not_http", "an opaque connection is half-closed", _ENDINGS, c(BINARY, FIN), s(BINARY, FIN)
+    ),
+    becomes(
+        "not_http",
+        "an opaque connection is half-closed by the server",
+        _ENDINGS,
+        c(BINARY),
+        s(BINARY, FIN),
+        c(BINARY, FIN),
+    ),
+    becomes(
+        "not_http",
+        "an opaque connection is reset by the client",
+        _ENDINGS,
+        c(BINARY),
+        s(BINARY),
+        c(RST),
+    ),
+    becomes(
+        "not_http",
+        "an opaque connection is reset by the server",
+        _ENDINGS,
+        c(BINARY),
+        s(BINARY),
+        c(BINARY),
+        s(RST),
+    ),
+    becomes(
+        "not_http",
+        "an opaque connection is reset right behind bytes",
+        _ENDINGS,
+        c(BINARY),
+        s(b"\x00bye", RST),
+    ),
+    read("the client resets right behind a request", _ENDINGS, c(GET, RST), client_reset=1),
+    read("the client resets in half a head", _ENDINGS, c(GET), s(OK), c(b"GET / HT"), c(0.5, RST)),
+    read(
+        "the client resets a tunnelled request's answer",
+        _ENDINGS,
+        c(GET),
+        s(answer() + b"abc"),
+        c(RST),
+        client_reset=1,
+    ),
 )

@@ -18,6 +18,9 @@ _NEW_JAEGER = b"{trace}:{span}:0:1"
 _REST = changed(b"", b"X-Request-Id: {uuid}\r\n{source}")
 
 
+_TRACES = b"traceparent: " + _NEW + b"\r\nuber-trace-id: " + _NEW_JAEGER + b"\r\n"
+
+
 def _jaeger(value: bytes) -> bytes:
     return changed(b"", b"uber-trace-id: " + value + b"\r\n")
 
@@ -226,14 +229,28 @@ CASES = (
         changed(b"1:2:0:1", _SAME_JAEGER),
         b"\r\nTraceState: v=1\r\nLast: 1\r\n",
     ),
+    _head("baggage", "design.md §5: passes", b"baggage: k=v\r\n", _HOST, added()),
     _head(
-        "baggage and b3",
-        "design.md §5: not configured",
-        b"baggage: k=v\r\n",
-        b"b3: 0\r\n",
-        b"X-B3-TraceId: 1\r\n",
-        _HOST,
-        added(),
+        "b3, though not configured",
+        "design.md §5: updated where it came in",
+        *(b"b3: ", changed(b"0", b"{trace}-{span}-1{parent}"), b"\r\n", _HOST),
+        *(changed(b"B3: 1-2-0\r\n", b""), added()),
+    ),
+    _head(
+        "b3 in many headers, though not configured",
+        "design.md §5: updated where it came in",
+        *(b"X-B3-TraceId: ", changed(TRACE, b"{trace}"), b"\r\n"),
+        *(b"X-B3-SpanId: ", changed(SPAN, b"{span}"), b"\r\n"),
+        *(changed(b"X-B3-ParentSpanId: 1\r\n", b""), b"x-b3-sampled:", changed(b"0", b"1")),
+        *(b"\r\n", changed(b"X-B3-Flags: 1\r\n", b""), _HOST, added()),
+        changed(b"", b"{parent_line}"),
+    ),
+    _head(
+        "b3 in one of many headers",
+        "design.md §5: updated where it came in",
+        *(b"X-B3-TraceId: ", changed(b"1", b"{trace}"), b"\r\n", _HOST),
+        changed(b"", _TRACES + b"X-B3-SpanId: {span}\r\nX-B3-Sampled: 1\r\n"),
+        *(_REST, changed(b"", b"{parent_line}")),
     ),
     _head(
         "names that begin or end like ours",

@@ -204,4 +204,36 @@ CASES = (
         "RFC 9112 §6.1: TE on 1.0 is faulty",
         b"POST / HTTP/1.0\r\n" + _TE + b"\r\n" + _EMPTY,
     ),
+    _body(
+        "a body under Content-Encoding",
+        "RFC 9110 §8.4",
+        request(b"Content-Encoding: gzip\r\n", _FIVE),
+        b"\x1f\x8b\x08\x00\x00",
+    ),
+    _body(
+        "a form of many parts",
+        "RFC 9110 §8.3.3",
+        request(b"Content-Type: multipart/form-data; boundary=x\r\n", b"Content-Length: 14\r\n"),
+        b"--x\r\n\r\na--x--"[:14].ljust(14, b"-"),
+    ),
+    _body(
+        "Content-Type: message/http",
+        "RFC 9112 §10.1",
+        request(b"Content-Type: message/http\r\n", b"Content-Length: 16\r\n"),
+        b"GET / HTTP/1.1\r\n",
+    ),
+    _body(
+        "a body of the bytes of our marks' names",
+        "http.md: bodies untouched",
+        request(b"Content-Length: 18\r\n"),
+        b"traceparent: 00-\r\n",
+    ),
+    _coding("x-gzip, chunked", b"Transfer-Encoding: x-gzip, chunked\r\n", rule="RFC 9112 §7.2"),
+    _coding("an unknown coding", b"Transfer-Encoding: cow\r\n", rule="RFC 9112 §6.1: 501"),
+    read(
+        "a chunked body, then one with a length, then none",
+        "RFC 9112 §6.3",
+        c(traced(request(_TE)) + b"2\r\nhi\r\n" + _EMPTY + traced(request(_FIVE)) + b"hello" + GET),
+        s(OK * 3),
+    ),
 )

@@ -19,6 +19,9 @@ _HEX = rb"[0-9a-f]"
 _FORMS = {
     b"trace": rb"(?!0{32})" + _HEX + rb"{32}",
     b"span": rb"(?!0{16})" + _HEX + rb"{16}",
+    # only where two captures lie between: the inner one has the outer one for its parent
+    b"parent": rb"(?:-%b{16})?" % _HEX,
+    b"parent_line": rb"(?:X-B3-ParentSpanId: %b{16}\r\n)?" % _HEX,
     b"uuid": rb"%b{8}-%b{4}-4%b{3}-[89ab]%b{3}-%b{12}" % ((_HEX,) * 5),
 }
 #: How much of a difference is shown.

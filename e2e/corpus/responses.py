@@ -459,4 +459,72 @@ CASES = (
         answer(*(b"X: 1\r\n",) * 1001) + b"hello",
         "too_large",
     ),
+    # ---- statuses with rules of their own
+    *(
+        _status(status)
+        for status in (
+            b"201 Created",
+            b"301 Moved Permanently",
+            b"401 Unauthorized",
+            b"412 Precondition Failed",
+            b"416 Range Not Satisfiable",
+            b"421 Misdirected Request",
+            b"505 HTTP Version Not Supported",
+            b"600 What",
+        )
+    ),
+    _fine(
+        "205 and an empty chunk",
+        "RFC 9110 §15.3.6",
+        answer(_TE, first=b"HTTP/1.1 205 Reset Content") + b"0\r\n\r\n",
+    ),
+    _fine("1xx and chunked", _BODILESS, answer(_TE, first=b"HTTP/1.1 103 Early Hints") + OK),
+    _fine(
+        "message/http as the answer to TRACE",
+        "RFC 9110 §9.3.8",
+        answer(b"Content-Type: message/http\r\n", b"Content-Length: %d\r\n" % len(UNREAD)) + UNREAD,
+        traced(request(first=b"TRACE / HTTP/1.1")),
+    ),
+    _fine(
+        "a compressed answer",
+        "RFC 9110 §8.4; netramesh's transforms",
+        answer(b"Content-Encoding: gzip\r\n", _FIVE) + b"\x1f\x8b\x08\x00\x00",
+    ),
+    _fine(
+        "an answer of 999 fields",
+        "RFC 9110 §5.4: limits",
+        answer(*(b"X: 1\r\n",) * 998, b"Content-Length: 0\r\n"),
+    ),
+    read(
+        "server-sent events",
+        "http.md: never held",
+        c(GET),
+        s(answer(b"Content-Type: text/event-stream\r\n", _TE)),
+        s(b"9\r\ndata: 1\n\n\r\n"),
+        s(b"9\r\ndata: 2\n\n\r\n"),
+        s(b"0\r\n\r\n"),
+        c(GET),
+        s(OK),
+    ),
+    doubtful(
+        "vertical tab before an answer's chunked",
+        _TE_RULE,
+        answer(b"Transfer-Encoding: \x0bchunked\r\n") + b"0\r\n\r\n",
+    ),
+    doubtful(
+        "blank before the colon of an answer's coding",
+        "RFC 9112 §5.1",
+        answer(b"Transfer-Encoding : chunked\r\n") + b"0\r\n\r\n",
+    ),
+    doubtful(
+        "an answer's coding in a fold",
+        "RFC 9112 §5.2 obs-fold",
+        answer(b"Transfer-Encoding:\r\n chunked\r\n") + b"0\r\n\r\n",
+    ),
+    doubtful(
+        "1xx and a length in a fold",
+        _INTERIM,
+        answer(b"X: 1\r\n 2\r\n", first=b"HTTP/1.1 103 Early Hints") + OK,
+    ),
+    doubtful("obs-text before the answer", "RFC 9112 §4", b"\xef\xbb\xbf" + OK),
 )

@@ -384,4 +384,70 @@ CASES = (
     ambiguous(
         "NUL ends the line", "family: NUL", b"GET / HTTP/1.1\x00\r\nHost: y\r\n\r\n", "not_http"
     ),
+    becomes(
+        "unsolicited",
+        "a second answer that comes a little later",
+        "family: response queue poisoning",
+        c(GET),
+        s(OK),
+        s(OK),
+        c(UNREAD),
+        s(OK),
+        ok=1,
+    ),
+    read(
+        "an answer to HEAD that holds another head",
+        "family: HEAD tunnelling",
+        c(HEAD),
+        s(answer(b"X: HTTP/1.1 200 OK\r\n", b"Content-Length: 99\r\n")),
+        c(GET),
+        s(OK),
+    ),
+    _one_reading(
+        "a hop's name that is a framing field",
+        "hop-by-hop removal",
+        request(b"Connection: Transfer-Encoding, Content-Length, Host, close\r\n", _LENGTH),
+        _HIDDEN,
+    ),
+    _one_reading(
+        "a length behind a value full of line ends, encoded",
+        "header injection",
+        request(b"X: %0d%0aContent-Length: 0\r\n", _LENGTH),
+        _HIDDEN,
+    ),
+    _one_reading(
+        "a path that holds a version",
+        "header injection",
+        request(first=b"GET /HTTP/1.1 HTTP/1.1"),
+        b"",
+    ),
+    _attack(
+        "CL.TE with a body in the GET",
+        "CL.TE",
+        request(_LENGTH, _TE, first=b"GET / HTTP/1.1"),
+        _END + _HIDDEN,
+    ),
+    _attack(
+        "CL.TE behind a fold",
+        "CL.TE",
+        request(_LENGTH, b"X: 1\r\n\tTransfer-Encoding: chunked\r\n"),
+        _END + _HIDDEN,
+    ),
+    _attack(
+        "0.CL behind Expect",
+        "0.CL",
+        request(b"Expect: 100-continue\r\n", b"Content-Length : 31\r\n"),
+        _HIDDEN,
+    ),
+    _chunk_trick("LF in a quoted extension", b'2;a="\n"\r\nxx\r\n0\r\n\r\n' + _HIDDEN),
+    _chunk_trick(
+        "a size of zeros and an overflow",
+        b"0000000000000000%x\r\n" % len(_HIDDEN) + _HIDDEN + b"\r\n" + _END,
+    ),
+    _chunk_trick(
+        "a size in fullwidth digits", "\N{FULLWIDTH DIGIT ZERO}\r\n\r\n".encode() + _HIDDEN
+    ),
+    _chunk_trick("LF before a size", b"2\r\nxx\r\n\n0\r\n\r\n" + _HIDDEN),
+    _chunk_trick("an empty line before a size", b"\r\n0\r\n\r\n" + _HIDDEN),
+    _chunk_trick("a trailer's name with a blank", b"0\r\nContent-Length : 31\r\n\r\n" + _HIDDEN),
 )

@@ -241,11 +241,10 @@ CASES = (
         {"ok": 2},
         slow=1,
     ),
-    becomes(
-        "not_http",
-        "half an empty line, the rest too late",
+    read(
+        "half an empty line, the rest late",
         _BEFORE,
-        *(c(b"\r"), c(0.3, b"\n" + UNREAD), s(OK)),
+        *(c(b"\r"), c(0.3, b"\n" + GET), s(OK)),
     ),
     Case(
         "a head that never ends",
@@ -260,4 +259,36 @@ CASES = (
         {},
         "server_first",
     ),
+    ambiguous("NUL before the method", _METHOD, b"\x00" + UNREAD, "not_http"),
+    ambiguous("NUL in the method", _METHOD, b"GE\x00T / HTTP/1.1\r\nHost: y\r\n\r\n", "not_http"),
+    ambiguous(
+        "a byte order mark",
+        "RFC 9112 §2.2: octets, not characters",
+        b"\xef\xbb\xbf" + UNREAD,
+        "not_http",
+    ),
+    ambiguous(
+        "UTF-16",
+        "RFC 9112 §2.2: octets, not characters",
+        UNREAD.decode().encode("utf-16-le"),
+        "not_http",
+    ),
+    ambiguous(
+        "HTTP/1.1 in fullwidth digits",
+        _VERSION,
+        request(first="GET / HTTP/\N{FULLWIDTH DIGIT ONE}.1".encode()),
+        "not_http",
+    ),
+    ambiguous("NEL for a line's end", _EOL, b"GET / HTTP/1.1\x85Host: y\r\n\r\n", "not_http"),
+    _fine(
+        "bytes that hold LF in UTF-16",
+        "RFC 9112 §2.2: octets, not characters",
+        _get("X: \N{LATIN SMALL LETTER C WITH DOT ABOVE}\r\n".encode()),
+    ),
+    _fine(
+        "line separators of Unicode",
+        "RFC 9112 §2.2: octets, not characters",
+        _get("X: a\N{LINE SEPARATOR}b\N{NEXT LINE}c\r\n".encode()),
+    ),
+    _fine("a name of 300 letters", "RFC 9110 §5.4 field limits", _get(b"X" * 300 + b": 1\r\n")),
 )

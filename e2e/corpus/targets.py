@@ -92,4 +92,14 @@ CASES = (
         b"GET / HTTP/1.1\r\nX: 1\r\n Host: z\r\n\r\n",
     ),
     ambiguous("Host with a blank before its colon", "RFC 9112 §5.1", request(b"Host : z\r\n")),
+    _target("a literal of an IPv6 zone", "RFC 6874", b"http://[fe80::1%25eth0]/"),
+    _target("asterisk-form with a query", "RFC 9112 §3.2.4", b"*?a", b"OPTIONS"),
+    _target("OPTIONS of a path", "RFC 9110 §9.3.7", b"/a", b"OPTIONS"),
+    _target(
+        "a target that is a whole URI in a query",
+        "RFC 9112 §3.2.1",
+        b"/?u=http://z/%0d%0aHost:%20z",
+    ),
+    _target("backslashes for slashes", "RFC 9112 §3.2.1", b"/a\\..\\b"),
+    _target("semicolons and empty parameters", "RFC 9112 §3.2.1", b"/a;;=;b=%3b"),
 )

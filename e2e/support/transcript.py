@@ -4,7 +4,10 @@ In step: a side speaks only when everything the other side has said so far has a
 or adds a byte fails at that byte. Played over a direct connection it proves that the conversation itself is sound.
 """
 
+import array
+import fcntl
 import socket
+import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -126,9 +129,16 @@ class Side:
     def _end(self, how: Ending) -> None:
         self.ended = how
         if how is RST:
+            self._wait_until_sent()
             reset(self.sock)
         else:
             self.sock.shutdown(socket.SHUT_WR)
+
+    def _wait_until_sent(self) -> None:
+        """Wait for the last acknowledgement: what is not acknowledged, the kernel may forget in a reset."""
+        queued = array.array("i", [1])
+        while queued[0]:
+            fcntl.ioctl(self.sock, termios.TIOCOUTQ, queued)
 
 
 def _pieces(data: bytes, delivery: Delivery) -> Iterator[bytes]:
