@@ -1,4 +1,4 @@
-"""What Python, Node and Java bring along to speak HTTP, servers and clients: each sees what it sees directly."""
+"""What Python, Node and Java bring along to speak HTTP, and aiohttp, servers and clients: each sees what it sees directly."""
 
 import subprocess
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ NODE_SERVER = (*NODE, f"{PROGRAMS}/http_server.js")
 SERVERS = {
     "http.server 1.0": Server(9010, (*PYTHON_SERVER, "9010", "HTTP/1.0")),
     "http.server 1.1": Server(9011, (*PYTHON_SERVER, "9011", "HTTP/1.1")),
+    "aiohttp": Server(9014, (*PYTHON, f"{PROGRAMS}/aiohttp_server.py", "9014")),
     "node": Server(9012, (*NODE_SERVER, "9012")),
     "node with upgrades": Server(9013, (*NODE_SERVER, "9013", "upgrades")),
 }
@@ -78,8 +79,11 @@ CASES = {
         holds=(b"\r\n019HTTP",),
     ),
     "python_asks_node": Case("node", (*PYTHON_CLIENT, "pipelined"), Verdict.traced(33)),
+    "python_asks_aiohttp": Case("aiohttp", (*PYTHON_CLIENT, "pipelined"), Verdict.traced(33)),
     "node_asks_http_1_0": Case("http.server 1.0", NODE_CLIENT, Verdict.traced(13)),
     "node_asks_python": Case("http.server 1.1", NODE_CLIENT, Verdict.traced(13)),
+    "node_asks_aiohttp": Case("aiohttp", NODE_CLIENT, Verdict.traced(13)),
+    "java_asks_aiohttp": Case("aiohttp", JAVA_CLIENT, Verdict.traced(10)),
     "node_asks_node": Case(
         "node",
         (*NODE_CLIENT, "special"),

@@ -141,7 +141,8 @@ def test_grpc_calls_of_every_kind_end_as_they_do_directly(
 @pytest.fixture(scope="module")
 def mail(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Log]:
     directory = tmp_path_factory.mktemp("mail")
-    server = ("-W", "ignore", "-u", "-m", "smtpd", "-n", "-c", "DebuggingServer", "0.0.0.0:2525")
+    handler = ("aiosmtpd.handlers.Debugging", "stdout")
+    server = ("-u", "-m", "aiosmtpd", "-n", "-l", "0.0.0.0:2525", "-c", *handler)
     for pod in SERVERS:
         start(bed, pod, (*PYTHON, *server), 2525, directory / pod)
     return {pod: Log(directory / pod) for pod in SERVERS}
@@ -159,7 +160,7 @@ def test_mail_is_delivered_as_it_is_directly(
         node,
         daemon,
         route,
-        Client(argv, 1004, letter),
+        Client(argv, 1005, letter),
         Verdict.passed_on("server_first"),
         logs=mail,
     )

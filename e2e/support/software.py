@@ -37,10 +37,10 @@ PROGRAMS: Final = Path(__file__).parents[1] / "programs"
 #: Debian's own, which has the libraries of Debian's packages.
 PYTHON: Final = ("/usr/bin/python3", "-I")
 NODE: Final = ("node",)
-#: What differs between any two runs: the time of an answer, keys, the boundary of curl's forms, a process id.
+#: What differs between any two runs: the time of an answer, keys, the boundary of curl's forms, a process id, a port.
 _VARIES: Final = re.compile(
     rb"(?i:(?<=\nDate: )|(?<=\nSec-WebSocket-Key: )|(?<=\nSec-WebSocket-Accept: ))[^\r]+"
-    rb"|-{24}[0-9a-f]{16}|(?<=with PID )\d+"
+    rb"|-{24}[0-9a-f]{16}|(?<=with PID )\d+|(?<='CLIENT', )\d+"
 )
 
 
