@@ -5,6 +5,7 @@ Belongs here: flow control, and bytes that flow on beside an ending. Whose bytes
 
 import asyncio
 import random
+import select
 import socket
 import time
 from collections.abc import Awaitable, Iterator
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 import pytest
 
 from e2e.support.daemon import Daemon
-from e2e.support.node import Node
-from e2e.support.stream import BOTH, ROUTES, Line, Route, open_line
+from e2e.support.node import Node, reset
+from e2e.support.stream import BOTH, ROUTES, Line, Route, open_line, recorded
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
 
@@ -147,7 +148,7 @@ def test_of_a_hundred_streams_the_fast_do_not_wait_for_the_slow(node: Node, daem
     assert grown * 1024 < SLOW * WAITING * HELD
 
 
-# ---- one direction ends, the other flows on
+# ---- endings beside it
 
 
 async def finish(sock: socket.socket, data: bytes) -> float:
@@ -190,3 +191,30 @@ def test_a_fin_overtakes_nothing_and_stops_nothing_of_the_other_direction(
     )
 
     assert little_there < much_there
+
+
+@ROUTES
+@pytest.mark.parametrize("silent", ["client", "server"])
+def test_a_reset_reaches_a_side_that_does_not_read(
+    node: Node, daemon: Daemon, route: Route, silent: str
+) -> None:
+    """Directly it is told at once, however much it has not read; through us within two looks of a second each."""
+    outcome = "upstream_reset" if silent == "client" else "client_reset"
+    with recorded(daemon, {outcome: route.captures}):
+        line = open_line(node, route)
+        reader, sender = ends(line, silent)
+        narrow(reader, sender)
+        line.ask(POST % (0, 16 * len(DATA)))
+        line.down(ANSWER % (16 * len(DATA)))
+        sender.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sender.sendall(DATA * 16)
+        reset(sender)
+        began = time.monotonic()
+
+        poll = select.poll()
+        poll.register(reader, 0)
+        (found,) = poll.poll(20_000)
+
+    assert found[1] & select.POLLERR
+    print(f"told after {time.monotonic() - began:.2f} s")

@@ -31,7 +31,7 @@ from netra_node.proxy.dial import Dialer
 from netra_node.proxy.faults import report, tell
 from netra_node.proxy.opening import Opening
 from netra_node.proxy.sockets import fin_has_come
-from netra_node.proxy.transports import cork, reset, send_fin
+from netra_node.proxy.transports import cork, reset, send_fin, was_reset
 
 now = time.monotonic_ns
 _NANOSECONDS: Final = 1e9
@@ -40,6 +40,9 @@ _NANOSECONDS: Final = 1e9
 _PEER_FULL: Final = 1
 _UNANSWERED: Final = 2
 _DIALLING: Final = 4
+
+#: Seconds between two looks at a side that is not read from.
+_LOOK: Final = 1.0
 
 # which sides are gone: the connection ends with the second
 _CLIENT: Final = 1
@@ -83,6 +86,7 @@ class Connection:
         "_early",
         "_gone",
         "_hold_timer",
+        "_look_timer",
         "_opaque",
         "_open",
         "_opening",
@@ -91,6 +95,7 @@ class Connection:
         "_server_fin",
         "_to_upstream",
         "_up",
+        "_up_paused",
         "record",
     )
 
@@ -113,6 +118,7 @@ class Connection:
         self._early = bytearray()
         self._to_upstream: Callable[[bytes], None] = self._early.extend
         self._hold_timer: asyncio.TimerHandle | None = None
+        self._look_timer: asyncio.TimerHandle | None = None
         self._client_fin = False
         self._server_fin = False
         self._draining = False
@@ -120,6 +126,7 @@ class Connection:
         self._outcome: Outcome | None = None
         self._gone = _SERVER
         self._down_pause = 0
+        self._up_paused = False
         down.set_write_buffer_limits(route.buffer)
 
     # ---- opening
@@ -311,7 +318,7 @@ class Connection:
         """Take note that the accepted side is gone; a reset is passed on."""
         self._gone |= _CLIENT
         if error is not None:
-            self._fail(Outcome.CLIENT_CLOSED if self._client_fin else Outcome.CLIENT_RESET)
+            self._client_failed()
         self._end_with(self._up, error)
 
     def upstream_lost(self, error: Exception | None) -> None:
@@ -351,6 +358,9 @@ class Connection:
             self._outcome = outcome
             self._end_exchanges(outcome)
 
+    def _client_failed(self) -> None:
+        self._fail(Outcome.CLIENT_CLOSED if self._client_fin else Outcome.CLIENT_RESET)
+
     def _end_exchanges(self, outcome: Outcome) -> None:
         if self._hold_timer is not None:
             self._hold_timer.cancel()
@@ -367,6 +377,8 @@ class Connection:
             return
         # a request that came after the server's FIN was never answered, though both sides ended in peace
         self._end_exchanges(self._outcome or Outcome.UPSTREAM_CLOSED)
+        if self._look_timer is not None:
+            self._look_timer.cancel()
         self.record.outcome = self._outcome or Outcome.OK
         self.record.end = now()
         self._opening.close()
@@ -403,9 +415,12 @@ class Connection:
         """Stop reading from the server."""
         if self._up is not None:
             self._up.pause_reading()
+            self._up_paused = True
+            self._look_later()
 
     def client_drained(self) -> None:
         """Go on reading from the server."""
+        self._up_paused = False
         # after its FIN the loop would read, and report, the FIN again
         if self._up is not None and not self._server_fin:
             self._up.resume_reading()
@@ -413,6 +428,7 @@ class Connection:
     def _pause_down(self, why: int) -> None:
         if not self._down_pause:
             self._down.pause_reading()
+            self._look_later()
         self._down_pause |= why
 
     def _resume_down(self, why: int) -> None:
@@ -420,6 +436,27 @@ class Connection:
             self._down_pause &= ~why
             if not self._down_pause and not self._client_fin:
                 self._down.resume_reading()
+
+    # ---- a reset by a side that is not read from: the loop would notice it when the other side takes bytes again, or never
+
+    def _look_later(self) -> None:
+        if self._look_timer is None:
+            self._look_timer = asyncio.get_running_loop().call_later(_LOOK, self._look)
+
+    def _look(self) -> None:
+        """Pass on such a reset at once. What the other side did not take is lost with it, as it is without us."""
+        self._look_timer = None
+        if self._down_pause and was_reset(self._down):
+            self._client_failed()
+        elif self._up_paused and self._up is not None and was_reset(self._up):
+            self._fail(Outcome.UPSTREAM_RESET)
+        else:
+            if self._down_pause or self._up_paused:
+                self._look_later()
+            return
+        reset(self._down)
+        if self._up is not None:
+            reset(self._up)
 
 
 class _Upstream(asyncio.Protocol):

@@ -88,6 +88,13 @@ def fin_has_come(sock: socket.socket) -> bool:
     )
 
 
+def was_reset(sock: socket.socket) -> bool:
+    """Tell whether the connection has failed (RST, or nobody answers keepalive), without taking the error away."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
 def speak_for(sock: socket.socket, client: ClientAddr) -> None:
     """Bind `sock` to the client's own address and port, an address that is not ours (IP_TRANSPARENT).
 

@@ -31,6 +31,12 @@ def cork(transport: asyncio.Transport) -> None:
             sockets.cork(sock)
 
 
+def was_reset(transport: asyncio.Transport) -> bool:
+    """Tell whether the peer has reset the connection; the loop notices that only while it reads or writes."""
+    sock = socket_of(transport)
+    return sock is not None and not transport.is_closing() and sockets.was_reset(sock)
+
+
 def reset(transport: asyncio.Transport) -> None:
     """End with RST instead of FIN, now: what was not sent yet is lost."""
     sock = socket_of(transport)

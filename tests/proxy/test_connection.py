@@ -412,11 +412,11 @@ def answer_and_hang_up(server: socket.socket, answer: bytes) -> None:
     server.shutdown(socket.SHUT_WR)
 
 
-async def first_sight(client: socket.socket) -> int:
-    """Return what poll says the moment there is something to say."""
+async def first_sight(sock: socket.socket, of: int = select.POLLIN | select.POLLRDHUP) -> int:
+    """Return what poll says the moment there is something to say; of errors it always says."""
     poll = select.poll()
-    poll.register(client, select.POLLIN | select.POLLRDHUP)
-    return (await asyncio.to_thread(poll.poll, 5000))[0][1]
+    poll.register(sock, of)
+    return (await asyncio.to_thread(poll.poll, 10_000))[0][1]
 
 
 async def test_last_bytes_and_the_fin_that_came_with_them_leave_together() -> None:
@@ -493,6 +493,23 @@ async def test_a_slow_reader_stops_the_sender_and_gets_every_byte(downloading: b
         assert len(await read(reader, sent)) == sent
         await send(sender, b"end")
         assert await read(reader, 3) == b"end"
+
+
+@pytest.mark.parametrize(
+    ("downloading", "outcome"), [(True, "upstream_reset"), (False, "client_reset")]
+)
+async def test_a_reset_reaches_a_side_that_does_not_read(downloading: bool, outcome: str) -> None:
+    async with proxied() as proxy:
+        client = await proxy.client(receive_buffer=1 << 16)
+        server = await proxy.server()
+        await send(client, TLS)
+        await read(server, len(TLS))
+        sender, silent = (server, client) if downloading else (client, server)
+        await stuffed(sender, 48 << 20)
+        reset(sender)
+
+        assert await first_sight(silent, 0) & select.POLLERR
+        assert await proxy.ended() == ["opened", "opaque tls", f"ended {outcome}"]
 
 
 async def test_a_slow_reader_gets_what_was_sent_before_the_fin() -> None:

@@ -168,3 +168,24 @@ def test_looking_for_a_fin_leaves_a_reset_to_be_read() -> None:
         assert not sockets.fin_has_come(client)
         with pytest.raises(ConnectionResetError):
             client.recv(1)
+
+
+def test_looking_for_a_reset_leaves_it_to_be_read() -> None:
+    client, server = connected()
+    with client:
+        assert not sockets.was_reset(client)
+        sockets.reset_on_close(server)
+        server.close()
+
+        assert sockets.was_reset(client)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_an_end_in_peace_is_no_reset() -> None:
+    client, server = connected()
+    with client:
+        server.close()
+        client.shutdown(socket.SHUT_WR)
+
+        assert not sockets.was_reset(client)

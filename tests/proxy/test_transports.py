@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from netra_node.proxy.transports import cork, reset, send_fin, socket_of
+from netra_node.proxy import sockets
+from netra_node.proxy.transports import cork, reset, send_fin, socket_of, was_reset
 from tests.proxy.support import FakeTransport, is_reset, read_all
 
 
@@ -128,3 +129,17 @@ async def test_socket_options_reach_the_kernel(option: int) -> None:
         assert sock.getsockopt(socket.IPPROTO_TCP, option) == 1
         transport.abort()
         await asyncio.sleep(0)
+
+
+async def test_a_reset_is_seen_while_nothing_is_read() -> None:
+    transport, peer = await connected()
+    transport.pause_reading()
+    assert not was_reset(transport)
+
+    sockets.reset_on_close(peer)
+    peer.close()
+
+    assert was_reset(transport)
+    transport.abort()
+    assert not was_reset(transport)
+    await asyncio.sleep(0)
