@@ -83,12 +83,11 @@ def exchange_of(line: Line, number: int, size: int) -> None:
         sock.setblocking(False)
 
 
-@ROUTES
 @pytest.mark.parametrize("slow", ["client", "server"])
 def test_a_slow_reader_gets_every_byte_of_a_fast_sender_at_no_cost_of_memory(
-    node: Node, daemon: Daemon, route: Route, slow: str
+    node: Node, daemon: Daemon, slow: str
 ) -> None:
-    line = open_line(node, route)
+    line = open_line(node, BOTH)
     reader, sender = ends(line, slow)
     narrow(reader, sender)
     exchange_of(line, 0, 2 * len(DATA))
@@ -193,15 +192,12 @@ def test_a_fin_overtakes_nothing_and_stops_nothing_of_the_other_direction(
     assert little_there < much_there
 
 
-@ROUTES
 @pytest.mark.parametrize("silent", ["client", "server"])
-def test_a_reset_reaches_a_side_that_does_not_read(
-    node: Node, daemon: Daemon, route: Route, silent: str
-) -> None:
+def test_a_reset_reaches_a_side_that_does_not_read(node: Node, daemon: Daemon, silent: str) -> None:
     """Directly it is told at once, however much it has not read; through us within two looks of a second each."""
     outcome = "upstream_reset" if silent == "client" else "client_reset"
-    with recorded(daemon, {outcome: route.captures}):
-        line = open_line(node, route)
+    with recorded(daemon, {outcome: BOTH.captures}):
+        line = open_line(node, BOTH)
         reader, sender = ends(line, silent)
         narrow(reader, sender)
         line.ask(POST % (0, 16 * len(DATA)))
