@@ -56,7 +56,10 @@ http {{
         location /chunked {{ echo one; echo_flush; echo_sleep 0.02; echo two; echo_flush; echo three; }}
         location /trailers {{ add_trailer X-Sum abc; echo one; }}
         location /compressed {{ alias {files}; gzip on; gzip_types text/plain; }}
-        location /put {{ alias {directory}/put; dav_methods PUT DELETE; create_full_put_path on; }}
+        # No validators: they would tell when the file was stored.
+        location /put {{
+            alias {directory}/put; dav_methods PUT DELETE; create_full_put_path on; etag off; add_header Last-Modified "";
+        }}
         location /limited {{ alias {directory}/put; client_max_body_size 1k; dav_methods PUT; }}
         location /closing {{ keepalive_timeout 0; alias {files}; }}
         location /impatient {{ keepalive_timeout 50ms; alias {files}; }}
