@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from e2e.corpus.case import Case
+from e2e.corpus.cases import ALL as CASES
+from e2e.corpus.marks import sent
 from netra_node.core.limits import Limits
 from netra_node.core.records import Outcome
 from tests.core import ambiguous
@@ -133,6 +136,24 @@ def test_sound_chunks_in_a_row_are_cut_as_others_cut_them(pair: tuple[str, str])
     watched = watch(b"".join(head + ambiguous.SOUND_CHUNKS[name] for name in pair), OK * 2, 1 << 20)
 
     assert [exchange.outcome for exchange in watched.exchanges] == [Outcome.OK] * 2
+
+
+@pytest.mark.parametrize("step", [1 << 20, 11])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_of_the_harness_is_cut_as_others_cut_it_or_not_at_all(case: Case, step: int) -> None:
+    watched = Watched(LIMITS)
+    for doing in case.steps:
+        speak = watched.client if doing.client else watched.server
+        fin = watched.client_fin if doing.client else watched.server_fin
+        for said in doing.says:
+            if isinstance(said, bytes):
+                for part in pieces(sent(said), step):
+                    speak(part)
+            elif isinstance(said, float):
+                watched.wait(1000 * said)
+            else:
+                fin()
+    watched.finish()
 
 
 # ---- any streams

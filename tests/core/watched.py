@@ -149,7 +149,6 @@ class Watched(Talk):
         begun = len(self.marking.begun)
         assert begun - len(self.exchanges) <= self.limits.unanswered, "too many unanswered"
         assert begun == self.record.exchanges
-        assert begun <= self.fed.count(b"\r\n\r\n"), "more exchanges than requests"
 
     def _held_back(self, most: int) -> None:
         held = len(self.fed) + self._added - len(self.upstream)
@@ -172,6 +171,7 @@ class Watched(Talk):
         assert [id(one) for one in self.marking.finished] == [id(one) for one in self.exchanges]
         assert sorted(map(id, self.exchanges)) == sorted(map(id, self.marking.begun))
         assert self._handed_over == [_fields(exchange) for exchange in self.exchanges]
+        assert len(self.exchanges) <= self.fed.count(b"\r\n\r\n"), "more exchanges than requests"
         for exchange in self.exchanges:
             assert exchange.outcome is not None
             assert exchange.start <= (exchange.first_response or exchange.end) <= exchange.end
