@@ -1,6 +1,6 @@
 """How much there is room for: a pod's connections against their cap, this process's descriptors against its limit.
 
-Belongs here: when something is used up, and when it is so no more. Does not belong here: what is done about it (`workload`
+Belongs here: when something is used up, when it is so no more, how often that is news. Does not belong here: what is done about it (`workload`
 lets new connections go direct, `manager` tells every pod).
 
 Nothing is tight at the moment it is used up: what ends may come back at once. So it is used up until a tenth is free again.
@@ -9,6 +9,7 @@ Nothing is tight at the moment it is used up: what ends may come back at once. S
 import fcntl
 import os
 import resource
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -19,10 +20,13 @@ _MOST_RESERVE: Final = 512
 _HELD: Final = "/proc/self/fd"
 #: Numbers asked for where it is; none is left out where there are so few.
 _SAMPLES: Final = 256
-#: Connections that come or end between two looks. A look takes 4 µs, on those old kernels 200.
-_STRIDE: Final = 32
+#: The share of the reserve that connections may come or end between two looks: each takes two descriptors, and sockets are made
+#: in stock. A look takes 4 µs, on those old kernels 200.
+_STRIDE: Final = 8
 #: What a daemon with a few pods holds besides.
 _OTHERS: Final = 60
+#: Seconds after which the same is news again.
+_NEWS: Final = 10.0
 #: Pods that can be captured at once; a node has at most a few hundred.
 _PODS: Final = 512
 
@@ -62,6 +66,25 @@ class Cap:
         return self.reached is not before
 
 
+class Told:
+    """What the log was told lately: what fills and empties many times a second is news once."""
+
+    __slots__ = ("_at", "_clock")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` counts seconds."""
+        self._clock = clock
+        self._at: dict[str, float] = {}
+
+    def is_news(self, what: str) -> bool:
+        """Tell whether `what` was not told in the last ten seconds; if so, it is told now."""
+        now = self._clock()
+        news = now - self._at.get(what, -_NEWS) >= _NEWS
+        if news:
+            self._at[what] = now
+        return news
+
+
 class Descriptors:
     """The descriptors of this process, whoever has them: connections or anybody else, a leak of ours included.
 
@@ -69,7 +92,7 @@ class Descriptors:
     already. At the limit itself libuv would accept connections to close them at once.
     """
 
-    __slots__ = ("_accept", "_capture", "_changed", "_left", "_limit")
+    __slots__ = ("_accept", "_capture", "_changed", "_left", "_limit", "_stride")
 
     def __init__(self, limit: int, changed: Callable[[], None]) -> None:
         """`limit`: RLIMIT_NOFILE. `changed` is called when one of the properties is another than before."""
@@ -78,7 +101,7 @@ class Descriptors:
         self._accept = Cap(limit - reserve)
         self._capture = Cap(self._accept.limit - self._accept.limit // 8)
         self._changed = changed
-        self._left = _STRIDE
+        self._stride = self._left = reserve // _STRIDE
 
     @property
     def for_captured(self) -> int:
@@ -99,7 +122,7 @@ class Descriptors:
         """Take note that a connection has come or ended."""
         self._left -= 1
         if not self._left:
-            self._left = _STRIDE
+            self._left = self._stride
             self.look()
 
     def look(self) -> None:

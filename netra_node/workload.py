@@ -24,7 +24,7 @@ from enum import Enum
 from typing import Final
 
 from netra_node import netns
-from netra_node.capacity import Cap, Descriptors
+from netra_node.capacity import Cap, Descriptors, Told
 from netra_node.core.addresses import OriginalDst
 from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
@@ -156,6 +156,7 @@ class Workload:
         self._flushed = False
         #: For want of what they are, if that is why.
         self._suspended: Full | None = None
+        self._told = Told()
         #: Why the last attempt to settle failed.
         self._trouble = ""
         self._namespace: Namespace | None = None
@@ -412,9 +413,9 @@ class Workload:
         who = f"{self.pod.identity.namespace}/{self.pod.identity.name}"
         if full is not None:
             self._ground.suspensions[full.value] += 1
-        if full is Full.CONNECTIONS:
+        if full is Full.CONNECTIONS and self._told.is_news("full"):
             _log.warning("%s: new connections go direct: %s", who, self.suspended)
-        elif before is Full.CONNECTIONS:
+        elif full is None and before is Full.CONNECTIONS and self._told.is_news("room"):
             _log.info("%s: new connections are captured again", who)
 
     # ---- leaving

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netra_node.capacity import Cap, Descriptors, connections_within, estimate, pods_within
+from netra_node.capacity import Cap, Descriptors, Told, connections_within, estimate, pods_within
 from tests.proxy.support import open_descriptors
 
 #: As many as this process is taken to have, far above what it holds already.
@@ -84,6 +84,22 @@ def test_a_cap_tells_of_changes_alone() -> None:
     ]
 
 
+# ---- what is news
+
+
+def test_the_same_is_news_again_after_ten_seconds() -> None:
+    seconds = iter((0.0, 1.0, 9.9, 10.0, 11.0))
+    told = Told(lambda: next(seconds))
+
+    assert [told.is_news("full") for _ in range(5)] == [True, False, False, True, False]
+
+
+def test_something_else_is_news_at_once() -> None:
+    told = Told(lambda: 0.0)
+
+    assert [told.is_news(what) for what in ("full", "room", "full")] == [True, True, False]
+
+
 # ---- descriptors
 
 
@@ -111,7 +127,7 @@ def test_they_are_so_until_a_tenth_is_free_again(holder: Holder) -> None:
 
 def test_connections_that_come_have_it_looked_at(holder: Holder) -> None:
     holder.hold(784)
-    for _ in range(32):
+    for _ in range(16):
         holder.descriptors.connections_changed()
 
     assert holder.heard == [(True, False)]
