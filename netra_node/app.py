@@ -5,6 +5,7 @@ timers. Does not belong here: anything that decides.
 """
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 from netra_node import __version__, netns
@@ -23,7 +25,7 @@ from netra_node.admin.listener import open_listener
 from netra_node.admin.pages import Document, debug_server, public_server
 from netra_node.admin.readiness import Readiness
 from netra_node.admin.server import AdminServer
-from netra_node.capacity import Descriptors, Told
+from netra_node.capacity import Descriptors
 from netra_node.core.addresses import PodUid
 from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod, RefusedPod
@@ -33,9 +35,19 @@ from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
 from netra_node.core.sampling import Sampler, sampler_from
 from netra_node.core.tracing import IdSource, Tracing, TracingOptions
-from netra_node.discovery.enrolment import EnrolmentPolicy, decide_all, unknown_annotations
+from netra_node.discovery.cni_cache import CniCache
+from netra_node.discovery.enrolment import (
+    Decisions,
+    EnrolmentPolicy,
+    may_be_captured,
+    unknown_annotations,
+)
 from netra_node.discovery.file_source import FileSource
+from netra_node.discovery.kubelet_api import Kubelet
+from netra_node.discovery.kubelet_source import KubeletSource
+from netra_node.discovery.namespaces import Namespaces
 from netra_node.discovery.pod import Pod
+from netra_node.discovery.source import Entry, Source
 from netra_node.http_client import Target
 from netra_node.interception.features import owner_flag
 from netra_node.interception.slots import Slots
@@ -58,6 +70,8 @@ _MILLISECOND: Final = 1_000_000
 #: Seconds that a worker thread keeps the interpreter from the loop at a time; Python's own choice is ten times as long.
 _SWITCH: Final = 0.0005
 _FIRST_LIST: Final = "the first complete pod list"
+_LAST_LIST: Final = "the last good list stays in force"
+_NO_LIST: Final = "no pod is known until it can be used"
 _FIRST_CAPTURE: Final = "the first round of capturing"
 
 
@@ -156,15 +170,16 @@ class App:
         watchdog: Watchdog | None = None,
         has_owner_flag: Callable[[], bool] = owner_flag,
     ) -> None:
-        """Build everything; raises PodsFileError where the pods file cannot be used. Needs no loop yet.
+        """Build everything; raises SourceError where the source of pods cannot be used. Needs no loop yet.
 
         `watchdog` ends the whole process; None where that has more to do than to run this. `has_owner_flag` tells whether
         this kernel's tables can have an owner.
         """
         self._settings = settings
         self._watchdog = watchdog
-        self._source = FileSource(settings.pods.source)
-        self._policy = enrolment_policy(settings)
+        policy = enrolment_policy(settings)
+        self._source = pod_source(settings, policy)
+        self._decisions = Decisions(policy)
         self._telemetry = Telemetry(
             _telemetry_options(settings),
             ScrapeReadings(
@@ -177,7 +192,6 @@ class App:
         )
         self._readings = PodReadings(settings.tracing, http_limits(settings), self._telemetry)
         self._descriptor_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._descriptor_news = Told()
         self._descriptors = Descriptors(self._descriptor_limit, self._descriptors_changed)
         self._ground = _ground(settings, slots, self._descriptors, owner=_try_owner(has_owner_flag))
         self._manager = Manager(
@@ -188,6 +202,8 @@ class App:
         self._lag = LoopLag(self._telemetry.observe_loop_lag)
         self._stopping = asyncio.Event()
         self._reported: str | None = None
+        #: What was told of each pod's annotations.
+        self._mistyped: dict[str, tuple[str, ...]] = {}
 
     # ---- life
 
@@ -200,7 +216,9 @@ class App:
         _log.info("at most %d file descriptors", self._descriptor_limit)
         admin = await self._start_admin()
         self._telemetry.start()
-        self._want()
+        if self._source.listed:
+            self._want()
+        self._source.start(self._want)
         self._beat()
         self._look()
         self._lag.start()
@@ -235,6 +253,7 @@ class App:
 
     async def _stop(self, admin: list[AdminServer]) -> None:
         _log.info("stopping: new connections of %d pods go direct", len(self._manager.pods()))
+        await self._source.stop()
         await self._manager.stop(self._settings.drain_ms / 1000)
         await self._telemetry.stop(_FLUSH)
         for server in admin:
@@ -252,47 +271,58 @@ class App:
         self._manager.beat()
 
     def _look(self) -> None:
-        """Look for changes of the pods file and of namespaces, and take the steps that are due."""
+        """Look for changes of namespaces, and take the steps that are due."""
         if self._stopping.is_set():
             return
         # first: an error below must not be the last look
         asyncio.get_running_loop().call_later(_LOOK, self._look)
         self._descriptors.look()
-        if self._source.poll():
-            self._want()
-        else:
-            self._manager.reconcile()
+        self._manager.reconcile()
         self._readings.expire(time.monotonic_ns())
-        if self._manager.settled:
+        if self._source.listed and self._manager.settled:
             self._readiness.clear(_FIRST_CAPTURE)
 
     def _descriptors_changed(self) -> None:
         self._manager.mind_descriptors()
-        level, sentence = _about(self._descriptors)
-        if self._descriptor_news.is_news(sentence):
-            _log.log(level, sentence)
+        found = self._descriptors
+        if found.exhausted:
+            _log.warning("nothing is accepted until file descriptors are free again")
+        elif found.scarce:
+            _log.warning("new connections go direct: hardly any file descriptors are left")
+        else:
+            _log.info("there are file descriptors again")
 
     def _want(self) -> None:
+        """Take over what the source knows now."""
+        if self._stopping.is_set():
+            return
         self._report(self._source.problem)
-        self._warn_of_annotations()
-        decided = decide_all(self._source.pods, self._policy)
+        if not self._source.listed:
+            return
+        pods = self._source.pods
+        self._warn_of_annotations(pods)
+        decided = self._decisions.about(pods)
         self._manager.want(
             [pod for pod in decided if isinstance(pod, DesiredPod)],
             [pod for pod in decided if isinstance(pod, RefusedPod)],
         )
         self._readiness.clear(_FIRST_LIST)
 
-    def _warn_of_annotations(self) -> None:
-        """Tell of annotations that nothing reads, each time the file changes: they are likely mistyped."""
-        for pod in self._source.pods:
-            for sentence in unknown_annotations(pod) if isinstance(pod, Pod) else ():
+    def _warn_of_annotations(self, pods: tuple[Entry, ...]) -> None:
+        """Tell once of annotations that nothing reads: they are likely mistyped."""
+        before, self._mistyped = self._mistyped, {}
+        for pod in pods:
+            sentences = unknown_annotations(pod) if isinstance(pod, Pod) else ()
+            for sentence in sentences if sentences != before.get(pod.uid) else ():
                 _log.warning("%s/%s: %s", pod.namespace, pod.name, sentence)
+            if sentences:
+                self._mistyped[pod.uid] = sentences
 
     def _report(self, problem: str | None) -> None:
         if problem is not None and problem != self._reported:
-            _log.error("%s; the last good list stays in force", problem)
+            _log.error("%s; %s", problem, _LAST_LIST if self._source.listed else _NO_LIST)
         elif problem is None and self._reported is not None:
-            _log.info("pods file %s can be used again", self._settings.pods.source)
+            _log.info("%s can be used again", self._source.where)
         self._reported = problem
 
     # ---- what is shown; telemetry asks before there is a manager to ask
@@ -324,7 +354,7 @@ class App:
             "ports": {"inbound": ports.inbound, "outbound": ports.outbound},
             "collector": _where_spans_go(self._settings.export),
             "source": {
-                "path": str(self._settings.pods.source),
+                "path": self._source.where,
                 "problem": self._source.problem,
             },
             "waiting_for": list(self._readiness.blockers),
@@ -338,32 +368,16 @@ def _where_spans_go(export: ExportSettings | None) -> str | None:
     return None if export is None else str(export.endpoint)
 
 
-def _about(descriptors: Descriptors) -> tuple[int, str]:
-    """Return what the log is told, and how loudly."""
-    if descriptors.exhausted:
-        return logging.WARNING, "nothing is accepted until file descriptors are free again"
-    if descriptors.scarce:
-        return logging.WARNING, "new connections go direct: hardly any file descriptors are left"
-    return logging.INFO, "there are file descriptors again"
-
-
-def http_limits(settings: Settings) -> Limits:
-    """Return what the core refuses to exceed."""
-    limits = settings.limits
-    return Limits(head=limits.head, fields=limits.headers, unanswered=limits.pipelined)
-
-
-def enrolment_policy(settings: Settings) -> EnrolmentPolicy:
-    """Return how pods are decided about; for commands that look at pods as the daemon would, too."""
-    pods = settings.pods
-    return EnrolmentPolicy(
-        opt_in=pods.opt_in,
-        service_labels=pods.service_labels,
-        service_template=pods.service_template,
-        node_name=pods.node_name,
-        own_uid=pods.own_uid,
-        resource=pods.resource,
-        options=pods.options,
+def pod_source(settings: Settings, policy: EnrolmentPolicy) -> Source:
+    """Return where pods come from. Raises SourceError where it cannot be used."""
+    source = settings.pods.source
+    if isinstance(source, Path):
+        return FileSource(source)
+    return KubeletSource(
+        Kubelet(source.access),
+        CniCache(source.cni_results),
+        Namespaces(source.netns_directory, source.proc),
+        functools.partial(may_be_captured, policy=policy),
     )
 
 

@@ -124,7 +124,7 @@ class Manager:
             if pod.keeps and pod.uid in self._workloads and pod.uid in self._desired
         }
         for pod in refused:
-            if known.get(pod.uid) != pod.reason:
+            if known.get(pod.uid) != pod.reason and not pod.waits:
                 what = "not changing" if pod.uid in self._kept else "not capturing"
                 _log.warning("%s %s/%s: %s", what, pod.namespace, pod.name, pod.reason)
         self._refused = refused
@@ -350,4 +350,5 @@ def _captured(workload: Workload, reason: str) -> PodStatus:
 
 
 def _refused(pod: RefusedPod) -> PodStatus:
-    return PodStatus(pod.uid, pod.namespace, pod.name, "", "refused", pod.reason)
+    state = "pending" if pod.waits else "refused"
+    return PodStatus(pod.uid, pod.namespace, pod.name, "", state, pod.reason)

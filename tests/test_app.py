@@ -385,28 +385,26 @@ async def test_descriptors_that_others_take_are_noticed_and_told_once_each_way(
     ]
 
 
-class FailingSource:
-    """Cannot be looked at."""
-
-    problem = None
+class FailingManager:
+    """Takes no step."""
 
     def __init__(self) -> None:
         self.looks = 0
 
-    def poll(self) -> bool:
+    def reconcile(self) -> None:
         self.looks += 1
         raise RuntimeError("planted")
 
 
 async def test_a_look_that_fails_is_not_the_last(pods_file: Path, slots: Slots) -> None:
     app = App(settings(pods_file), slots)
-    source = FailingSource()
-    app._source = source  # type: ignore[assignment]
+    manager = FailingManager()
+    app._manager = manager  # type: ignore[assignment]
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, what: told.append(what))
     with pytest.raises(RuntimeError, match="planted"):
         app._look()
     await asyncio.sleep(0.3)
 
-    assert source.looks == 2
+    assert manager.looks == 2
     assert len(told) == 1

@@ -769,6 +769,17 @@ async def test_a_refused_pod_is_logged_once_with_its_reason(
     assert caplog.messages.count("not capturing default/web: it is captured by Istio") == 1
 
 
+async def test_a_pod_that_waits_for_its_namespace_is_pending_and_no_news(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    web = RefusedPod("uid-web", "default", "web", "no CNI result", waits=True)
+    await bench.want(refused=(web,))
+
+    (shown,) = bench.manager.pods()
+    assert (shown.state, shown.reason) == ("pending", "no CNI result")
+    assert caplog.messages == []
+
+
 async def test_a_pod_refused_for_another_reason_is_logged_again(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,7 @@ from netra_node.discovery.file_source import FileSource, PodsFileError
 from netra_node.discovery.pod import Pod
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment
+from netra_node.settings.formats import KUBELET
 from netra_node.settings.model import SettingsError
 
 _FAILED, _USAGE = 1, 2
@@ -27,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
         help="remove what a dead daemon left in pods' network namespaces",
         description="A daemon that was killed leaves routing rules and routes in the pods it had captured; they do nothing, the "
         "next daemon takes them over, and this removes them. It looks into the namespaces that the file of NETRA_POD_SOURCE "
-        "names, and removes nothing at all while a living daemon holds any of them: then it says which process that is, "
+        "names (with the kubelet as the source: into all under /run/netns), and removes nothing at all while a living daemon holds any of them: then it says which process that is, "
         "with exit code 1. The host's own namespace is never touched.",
     )
     parser.add_argument(
@@ -114,12 +115,15 @@ def _paths_of_file() -> list[str]:
     """Return every namespace the pods file names, also those of pods that no longer ask for capture."""
     env = Environment(os.environ)
     path = env.optional(v.POD_SOURCE)
+    if path == KUBELET or (path is None and env.in_cluster):
+        # it knows nothing of pods that are gone, whose namespaces may be left
+        return _all_paths()
     if path is None and not env.problems:
         env.complain(
             v.POD_SOURCE.name,
             f" is not set; it takes {v.POD_SOURCE.format.takes}, or use --all",
         )
-    if path is None:
+    if not isinstance(path, Path):
         raise SettingsError(tuple(env.problems))
     pods = (entry for entry in FileSource(path).pods if isinstance(entry, Pod))
     return sorted({netns for pod in pods if (netns := netns_path(pod))})

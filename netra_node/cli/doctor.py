@@ -5,6 +5,7 @@ Belongs here: finding the facts and their order. Does not belong here: what the 
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -12,12 +13,12 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from netra_node.admin.listener import ListenError, open_listener
-from netra_node.app import enrolment_policy
+from netra_node.app import enrolment_policy, pod_source
 from netra_node.cli import doctor_checks as checks
 from netra_node.cli.capabilities import missing_capabilities
 from netra_node.cli.daemon_client import NoDaemonError, ask, where
@@ -26,8 +27,8 @@ from netra_node.cli.doctor_report import document, passed, render_checks
 from netra_node.cli.doctor_trial import Trial
 from netra_node.cli.style import style_for
 from netra_node.core.desired import DesiredPod, RefusedPod
-from netra_node.discovery.enrolment import decide_all
-from netra_node.discovery.file_source import FileSource, PodsFileError
+from netra_node.discovery.enrolment import EnrolmentPolicy, decide_all
+from netra_node.discovery.source import Entry, Source, SourceError
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment
 from netra_node.settings.formats import Endpoint
@@ -48,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
         "doctor",
         help="check whether pods can be captured here, and say how to mend what cannot",
         description="Tries on this kernel what the daemon will ask of it, in a network namespace of its own that ends with the "
-        "trial, and looks at privileges, settings, ports, the pods file and the collector. It changes nothing, and runs as an "
+        "trial, and looks at privileges, settings, ports, the pods file or the kubelet, and the collector. It changes nothing, and runs as an "
         "ordinary user too. Exit code 0: pods can be captured; 1: something that is needed is missing.",
     )
     parser.add_argument(
@@ -98,7 +99,7 @@ def _try_kernel() -> Trial:
 
 def _configuration(environ: Mapping[str, str]) -> Iterator[Check]:
     env = Environment(environ)
-    has_source = env.is_set(v.POD_SOURCE)
+    has_source = env.is_set(v.POD_SOURCE) or env.in_cluster
     settings: Settings | None = None
     problems: list[str] = []
     try:
@@ -110,7 +111,7 @@ def _configuration(environ: Mapping[str, str]) -> Iterator[Check]:
     if settings is not None:
         yield from _ports(settings, environ)
         if has_source:
-            yield _pods(settings)
+            yield from _pods(settings)
         if settings.export is not None:
             yield _collector(settings.export.endpoint)
 
@@ -149,18 +150,43 @@ def _listening(host: str | None, number: int) -> str:
     return ""
 
 
-def _pods(settings: Settings) -> Check:
+def _pods(settings: Settings) -> Iterator[Check]:
+    policy = enrolment_policy(settings)
+    problem, pods = _known_pods(settings, policy)
+    wanted, refused = _decided(pods, policy)
+    if isinstance(settings.pods.source, Path):
+        yield checks.pods_file(problem, wanted, refused)
+    else:
+        yield checks.kubelet(problem, wanted, refused)
+        yield checks.cni_results([str(p) for p in settings.pods.source.cni_results if p.is_dir()])
+
+
+def _known_pods(settings: Settings, policy: EnrolmentPolicy) -> tuple[str, tuple[Entry, ...]]:
+    """Return why the source of pods cannot be used (empty: it can), and what it knows."""
     try:
-        pods = FileSource(settings.pods.source).pods
-    except PodsFileError as error:
-        return checks.pods_file(str(error), 0, ())
-    decided = decide_all(pods, enrolment_policy(settings))
+        source = pod_source(settings, policy)
+        asyncio.run(_look_once(source))
+    except SourceError as error:
+        return str(error), ()
+    return source.problem or "", source.pods
+
+
+async def _look_once(source: Source) -> None:
+    try:
+        await source.look()
+    finally:
+        await source.stop()
+
+
+def _decided(pods: Iterable[Entry], policy: EnrolmentPolicy) -> tuple[int, list[str]]:
+    """Return how many pods would be captured, and why others that opted in would not."""
+    decided = decide_all(pods, policy)
     refused = [
         f"{pod.namespace}/{pod.name}: {pod.reason}"
         for pod in decided
         if isinstance(pod, RefusedPod)
     ]
-    return checks.pods_file("", sum(isinstance(pod, DesiredPod) for pod in decided), refused)
+    return sum(isinstance(pod, DesiredPod) for pod in decided), refused
 
 
 def _collector(endpoint: Endpoint) -> Check:

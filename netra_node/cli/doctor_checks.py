@@ -249,7 +249,7 @@ def settings(problems: Sequence[str], warnings: Sequence[str], *, has_source: bo
         )
     if not has_source:
         found = "NETRA_POD_SOURCE is not set, so `run` would not know its pods"
-        mend = "set NETRA_POD_SOURCE=file:///PATH for `run`; `demo` needs none"
+        mend = "set NETRA_POD_SOURCE=kubelet or file:///PATH for `run`; `demo` needs none"
         return Check("settings", Verdict.WARNING, found, why, mend)
     if warnings:
         return Check(
@@ -270,6 +270,32 @@ def pods_file(problem: str, wanted: int, refused: Iterable[str]) -> Check:
         mend = "give pods the label netra.io/enabled=true"
         return Check("pods file", Verdict.WARNING, "no pod in it asks for capture", why, mend)
     return Check("pods file", Verdict.OK, f"{wanted} pod{'s' * (wanted != 1)} to capture", why)
+
+
+def kubelet(problem: str, wanted: int, refused: Iterable[str]) -> Check:
+    """Judge the kubelet: why it does not list its pods, how many of them would be captured, why others not."""
+    why = "it lists the pods of this node"
+    reasons = "; ".join(refused)
+    if problem:
+        mend = (
+            "deploy/daemonset.yaml has the account, its role and the host's network that this takes"
+        )
+        return Check("kubelet", Verdict.FAILED, problem, why, mend)
+    if reasons:
+        return Check("kubelet", Verdict.WARNING, reasons, why, "mend these pods")
+    if not wanted:
+        mend = "give pods the label netra.io/enabled=true"
+        return Check("kubelet", Verdict.WARNING, "no pod of it asks for capture", why, mend)
+    return Check("kubelet", Verdict.OK, f"{wanted} pod{'s' * (wanted != 1)} to capture", why)
+
+
+def cni_results(found: Sequence[str]) -> Check:
+    """Judge whether namespaces are known in time; `found` are the directories that are there."""
+    why = "they tell a pod's network namespace before its first connection"
+    if not found:
+        mend = "mount the node's /var/lib/cni, or set NETRA_CNI_RESULTS"
+        return Check("CNI results", Verdict.WARNING, "no directory of them is there", why, mend)
+    return Check("CNI results", Verdict.OK, ", ".join(found), why)
 
 
 def collector(address: str, problem: str) -> Check:

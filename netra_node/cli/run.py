@@ -12,7 +12,7 @@ from netra_node import logs
 from netra_node.admin.listener import ListenError
 from netra_node.app import App
 from netra_node.capacity import pods_within, raise_descriptor_limit
-from netra_node.discovery.file_source import PodsFileError
+from netra_node.discovery.source import SourceError
 from netra_node.interception.slots import Slots
 from netra_node.settings.model import Settings, SettingsError
 from netra_node.watchdog import Watchdog
@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         watchdog = Watchdog(settings.watchdog_ms / 1000)
         uvloop.run(App(settings, slots, watchdog).run())
-    except (ListenError, PodsFileError) as error:
+    except (ListenError, SourceError) as error:
         print(f"netra-node: {error}", file=sys.stderr)
         return _FAILED
     return 0

@@ -1,18 +1,21 @@
 """Pods from a file that a person or another tool writes. Belongs here: reading it, noticing a change, keeping the last good one.
 
-Does not belong here: what a pod is (`pod`), whether it is captured (`enrolment`). No task, no thread: whoever owns it polls.
+Does not belong here: what a pod is (`pod`), whether it is captured (`enrolment`). No task, no thread: a look now and then, as a
+file on any file system, behind any link, can be looked at and not always be watched.
 """
 
+import asyncio
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from netra_node.core.desired import RefusedPod
 from netra_node.discovery.enrolment import NETNS
-from netra_node.discovery.pod import Pod, PodError, read_pod
+from netra_node.discovery.pod import PodError, read_pod
+from netra_node.discovery.source import Entry, SourceError
 
 #: Thousands of pods with everything a kubelet writes about them.
 MAX_BYTES = 16 << 20
@@ -20,21 +23,26 @@ MAX_BYTES = 16 << 20
 MAX_PODS = 5_000
 #: A Pod is some ten levels deep.
 MAX_DEPTH = 100
+#: From one look to the next, in seconds.
+LOOK = 0.25
 
 _TAKES = "it takes a PodList, a list of Pods, or Pod manifests, in JSON or YAML"
 
-Entry = Pod | RefusedPod
+
 _Signature = tuple[int, int, int, int]
 
 
-class PodsFileError(Exception):
+class PodsFileError(SourceError):
     """A pods file that cannot be used; the message names it and says what it takes."""
 
 
 class FileSource:
     """The pods of one file. `pods` is what was last read whole, `problem` why the file is not usable now."""
 
-    __slots__ = ("_path", "_signature", "pods", "problem")
+    __slots__ = ("_path", "_signature", "_timer", "pods", "problem")
+
+    #: A file that cannot be read at first is an error.
+    listed = True
 
     def __init__(self, path: Path) -> None:
         """Read the file for the first time. Raises PodsFileError."""
@@ -42,6 +50,31 @@ class FileSource:
         self._signature = _signature_of(path)
         self.pods: tuple[Entry, ...] = _load(path)
         self.problem: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def where(self) -> str:
+        """Which file it is."""
+        return f"pods file {self._path}"
+
+    def start(self, changed: Callable[[], None]) -> None:
+        """Look every now and then from now on; see `source.Source`."""
+        self._timer = asyncio.get_running_loop().call_later(LOOK, self._look, changed)
+
+    async def look(self) -> None:
+        """Read it again if it has changed."""
+        self.poll()
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, changed: Callable[[], None]) -> None:
+        # first: an error below must not be the last look
+        self.start(changed)
+        if self.poll():
+            changed()
 
     def poll(self) -> bool:
         """Read the file again if it has changed; tell whether `pods` or `problem` may be different now. Never raises."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from netra_node import __version__
+from netra_node.discovery.source import SourceError
 from netra_node.http_client import Client, Target, TransportError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _REFUSALS: Final = {
 }
 
 
-class KubeletError(Exception):
+class KubeletError(SourceError):
     """No list of pods; the message names the kubelet and tells a person why."""
 
 
@@ -38,7 +39,7 @@ class KubeletAccess:
     host: str = "127.0.0.1"
     port: int = 10250
     secure: bool = True
-    #: Certificates that its own must be signed by; None: see `verifies`.
+    #: Certificates that its own must be signed by; without any, one that has to be verified is refused.
     authorities: Path | None = None
     #: Whether a kubelet that is not this node's may go unverified.
     insecure: bool = False
@@ -69,9 +70,12 @@ class Kubelet:
     """One kubelet."""
 
     def __init__(self, access: KubeletAccess) -> None:
-        """Connect to nothing yet. Raises OSError where the certificates cannot be read."""
+        """Connect to nothing yet. Raises KubeletError where the certificates cannot be used."""
         self._access = access
-        tls = _context(access) if access.secure else None
+        try:
+            tls = _context(access) if access.secure else None
+        except OSError as error:
+            self._refuse(f"is not verified: {access.authorities} cannot be used: {error}", error)
         target = Target(access.host, access.port, _PATH, tls)
         fields = (("User-Agent", f"netra-node/{__version__}"), ("Accept", "application/json"))
         self._client = Client(target, fields, _TIMEOUT, MAX_BYTES)
@@ -85,6 +89,11 @@ class Kubelet:
         if answer.status != _OK:
             self._refuse(_REFUSALS.get(answer.status, f"answers {answer.status}"))
         return answer.body
+
+    @property
+    def url(self) -> str:
+        """How a person writes it."""
+        return self._access.url
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -118,6 +127,4 @@ def _context(access: KubeletAccess) -> "ssl.SSLContext":
         context.verify_mode = ssl.CERT_NONE
     elif access.authorities is not None:
         context.load_verify_locations(access.authorities)
-    else:
-        context.load_default_certs()
     return context

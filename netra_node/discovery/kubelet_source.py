@@ -24,8 +24,9 @@ from netra_node.discovery.inotify import Inotify
 from netra_node.discovery.kubelet_api import KubeletError
 from netra_node.discovery.namespaces import Namespaces
 from netra_node.discovery.pod import Pod
-from netra_node.discovery.pod_list import Entry, PodListError, PodListReader
+from netra_node.discovery.pod_list import PodListError, PodListReader
 from netra_node.discovery.sandboxes import Sandboxes
+from netra_node.discovery.source import Entry
 from netra_node.discovery.turns import Turns
 from netra_node.proxy.tasks import spawn
 
@@ -34,6 +35,10 @@ _log = logging.getLogger(__name__)
 
 class Asked(Protocol):
     """Who is asked: `kubelet_api.Kubelet`, or a test's stand-in."""
+
+    @property
+    def url(self) -> str:
+        """How a person writes it."""
 
     async def pods(self) -> bytes:
         """Return the list of pods as it is sent. Raises KubeletError."""
@@ -93,8 +98,7 @@ class KubeletSource:
         """Ask nothing yet; `start` does. Only pods that `may_be_captured` are given a namespace. `clock` counts seconds."""
         #: Why the list cannot be had, in words; None: it can.
         self.problem: str | None = None
-        #: Whether a list has been read at all.
-        self.listed = False
+        self._listed = False
         self._kubelet = kubelet
         self._cache = cache
         self._namespaces = namespaces
@@ -126,6 +130,16 @@ class KubeletSource:
         """Every pod that is known, in no order."""
         return tuple(self._placed.values())
 
+    @property
+    def listed(self) -> bool:
+        """Whether a list has been read at all."""
+        return self._listed
+
+    @property
+    def where(self) -> str:
+        """Where the list comes from."""
+        return f"kubelet {self._kubelet.url}"
+
     # ---- life
 
     def start(self, changed: Callable[[], None]) -> None:
@@ -153,14 +167,14 @@ class KubeletSource:
             self._woken.clear()
             began = self._clock()
             try:
-                await self._look()
+                await self.look()
             except Exception:  # noqa: BLE001 - the next look may go well, and without one no pod would ever be captured again
                 _log.exception("looking for pods failed")
                 self._retry.grow()
             await self._rest(began)
 
-    async def _look(self) -> None:
-        """Do everything that is due."""
+    async def look(self) -> None:
+        """Do everything that is due; for somebody who wants to know once, without a start."""
         if self._watching:
             self._inotify.look()
         if self._rescan or not self._watching:
@@ -225,9 +239,9 @@ class KubeletSource:
             self._fail(error)
             return
         self._retry.reset()
-        is_news = self.problem is not None or not self.listed
-        self.problem, self.listed = None, True
+        is_news = self.problem is not None or not self._listed
         gone = self._take({entry.uid: entry for entry in entries})
+        self.problem, self._listed = None, True
         if await self._place_all() or gone or is_news:
             self._changed()
 
@@ -241,9 +255,10 @@ class KubeletSource:
     def _take(self, listed: dict[str, Entry]) -> bool:
         """Make the list ours, with what is absent from it and lives on; tell whether anything is gone."""
         if not listed.keys() <= self._entries.keys():
-            # What is new has no namespace yet; if no CNI result tells of it, it is worth a search before long.
+            # What is new has no namespace yet; if no CNI result tells of it, it is worth a search before long. What was there
+            # before us may have had one for long.
             self._search.reset()
-            self._search_due = self._clock() + self._search.grow()
+            self._search_due = self._clock() + (self._search.grow() if self._listed else 0.0)
         absent = self._entries.keys() - listed.keys()
         gone = [uid for uid in absent if not self._lives_on(self._entries[uid])]
         self._entries |= listed

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from netra_node.core.desired import RefusedPod
-from netra_node.discovery.pod import Pod, PodError, read_pod
+from netra_node.discovery.pod import PodError, read_pod
+from netra_node.discovery.source import Entry
 from netra_node.discovery.turns import Turns
-
-Entry = Pod | RefusedPod
 
 #: Go writes a Pod's metadata first. No string can hold these bytes, as it would escape the quotes; where anything else holds
 #: them the pieces do not decode, and the list is read the slow way.

@@ -57,6 +57,8 @@ class Environment:
             for name, value in mapping.items()
             if value.strip() and not is_service_link(name, value.strip())
         }
+        #: Kubernetes sets it in every container, with or without service links.
+        self.in_cluster = bool(mapping.get("KUBERNETES_SERVICE_HOST", "").strip())
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 

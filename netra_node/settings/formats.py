@@ -17,6 +17,7 @@ from netra_node.core import ratio as core_ratio
 T = TypeVar("T")
 
 HIGHEST_PORT = 65535
+KUBELET = "kubelet"
 #: A header or resource value longer than this is a mistake, not a value.
 MAX_VALUE = 4096
 
@@ -240,10 +241,28 @@ def base_endpoint(url: str) -> Endpoint:
     )
 
 
+def origin(url: str) -> Endpoint:
+    """Read an `http` or `https` URL that names a server and nothing on it."""
+    found = endpoint(url)
+    if found.target != "/":
+        _refuse("names more than a server")
+    return found
+
+
+def absolute_path(value: str) -> Path:
+    """Read the path of a file or a directory."""
+    if not value.startswith("/") or not value.isprintable():
+        _refuse("not an absolute path")
+    return Path(value)
+
+
+def pod_source(value: str) -> Path | str:
+    """Read `kubelet` or `file:///PATH`."""
+    return KUBELET if value.lower() == KUBELET else file_url(value)
+
+
 def file_url(url: str) -> Path:
     """Read `file:///PATH`."""
-    if url == "kubelet":
-        _refuse("not available in this version")
     path = unquote(url.removeprefix("file://"))
     if not url.startswith("file:///") or path == "/" or not path.isprintable():
         _refuse("not file:///PATH")

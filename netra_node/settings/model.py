@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from netra_node.core.desired import InboundMode, PodOptions
+from netra_node.discovery.kubelet_api import KubeletAccess
 from netra_node.discovery.service_name import ServiceTemplate
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment, Problem
@@ -33,10 +34,21 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class KubeletSettings:
+    """How the kubelet is asked, and where its pods' namespaces are."""
+
+    access: KubeletAccess
+    cni_results: tuple[Path, ...]
+    netns_directory: Path
+    proc: Path
+
+
+@dataclass(frozen=True, slots=True)
 class PodSettings:
     """Which pods, and what they are called."""
 
-    source: Path
+    #: A file, or the kubelet.
+    source: Path | KubeletSettings
     opt_in: tuple[str, str]
     service_labels: tuple[str, ...]
     service_template: ServiceTemplate | None
@@ -157,15 +169,11 @@ class Settings:
 
 
 def _pods(env: Environment) -> PodSettings:
-    source = env.optional(v.POD_SOURCE)
-    if not env.is_set(v.POD_SOURCE):
-        env.complain(v.POD_SOURCE.name, f" is not set; it takes {v.POD_SOURCE.format.takes}")
     template = env.optional(v.SERVICE_NAME)
     if template is not None and template.is_constant:
         env.warnings.append(f"{v.SERVICE_NAME.name} has no {{field}}: all pods are one service")
     return PodSettings(
-        # A placeholder never leaves: without a source there is a problem.
-        source=source or Path(),
+        source=_pod_source(env),
         opt_in=env.value(v.OPT_IN_LABEL),
         service_labels=env.value(v.SERVICE_NAME_LABELS),
         service_template=template,
@@ -173,6 +181,41 @@ def _pods(env: Environment) -> PodSettings:
         own_uid=env.optional(v.POD_UID) or "",
         resource=_resource(env),
         options=_options(env),
+    )
+
+
+def _pod_source(env: Environment) -> Path | KubeletSettings:
+    # read all of it, so that a problem is told also where pods come from a file
+    kubelet = _kubelet(env)
+    source = env.optional(v.POD_SOURCE)
+    if isinstance(source, Path):
+        return source
+    if not env.is_set(v.POD_SOURCE) and not env.in_cluster:
+        env.complain(v.POD_SOURCE.name, f" is not set; it takes {v.POD_SOURCE.format.takes}")
+    return kubelet
+
+
+def _kubelet(env: Environment) -> KubeletSettings:
+    url = env.value(v.KUBELET_URL)
+    access = KubeletAccess(
+        host=url.host,
+        port=url.port,
+        secure=url.tls,
+        authorities=env.optional(v.KUBELET_CA),
+        insecure=env.value(v.KUBELET_INSECURE),
+        token=env.value(v.KUBELET_TOKEN_FILE),
+    )
+    if access.secure and access.verifies and access.authorities is None:
+        env.complain(
+            v.KUBELET_URL.name,
+            f"={access.url!r} is another host, which could be anybody; "
+            f"it takes {v.KUBELET_CA.name}, or {v.KUBELET_INSECURE.name}=true",
+        )
+    return KubeletSettings(
+        access=access,
+        cni_results=env.value(v.CNI_RESULTS),
+        netns_directory=env.value(v.NETNS_DIRECTORY),
+        proc=env.value(v.PROC),
     )
 
 

@@ -113,14 +113,65 @@ _CAPTURED_PORTS = Format(formats.port_set_or_all, PORT_LIST_OR_ALL)
 _PROBABILITY = Format(formats.ratio, ratio.FORMAT)
 _USER_ID = Format(formats.integer(0, 2**32 - 2), "a number, 0..4294967294, not a name")
 _COMPRESSION = _one_of("none", "gzip")
+_PATH = Format(formats.absolute_path, "an absolute path")
 
 # Pods and their names
 
 POD_SOURCE = Variable(
     "NETRA_POD_SOURCE",
-    Format(formats.file_url, "file:///PATH"),
+    Format(formats.pod_source, "kubelet or file:///PATH"),
     "",
-    "Where pods come from: a file with a PodList or Pod manifests, JSON or YAML, read again on change. Required.",
+    "Where pods come from: this node's kubelet, or a file with a PodList or Pod manifests, JSON or YAML, read again on change. "
+    "Unset means kubelet in a cluster (Kubernetes tells every container) and is an error elsewhere.",
+    Origin.NEW,
+)
+KUBELET_URL = Variable(
+    "NETRA_KUBELET_URL",
+    Format(formats.origin, "https://HOST:PORT or http://HOST:PORT"),
+    "https://127.0.0.1:10250",
+    "The kubelet. On loopback it is not verified unless NETRA_KUBELET_CA is set; the token is only sent by https.",
+    Origin.NEW,
+)
+KUBELET_CA = Variable(
+    "NETRA_KUBELET_CA",
+    _PATH,
+    "",
+    "Certificates, PEM, one of which signed the kubelet's.",
+    Origin.NEW,
+)
+KUBELET_INSECURE = Variable(
+    "NETRA_KUBELET_INSECURE",
+    _BOOLEAN,
+    "false",
+    "Do not verify a kubelet on another host: whoever stands between gets the token.",
+    Origin.NEW,
+)
+KUBELET_TOKEN_FILE = Variable(
+    "NETRA_KUBELET_TOKEN_FILE",
+    _PATH,
+    "/var/run/secrets/kubernetes.io/serviceaccount/token",
+    "The token the kubelet is asked with, read again each time.",
+    Origin.NEW,
+)
+CNI_RESULTS = Variable(
+    "NETRA_CNI_RESULTS",
+    Format(formats.items(formats.absolute_path), "absolute paths, comma-separated"),
+    "/var/lib/cni/results,/var/lib/cni/cache/results",
+    "Where the container runtime keeps CNI results, as the daemon sees it: they tell a pod's network namespace first.",
+    Origin.NEW,
+)
+NETNS_DIRECTORY = Variable(
+    "NETRA_NETNS_DIRECTORY",
+    _PATH,
+    "/run/netns",
+    "The node's /run/netns as the daemon sees it.",
+    Origin.NEW,
+)
+PROC = Variable(
+    "NETRA_PROC",
+    _PATH,
+    "/proc",
+    "The node's /proc as the daemon sees it: the namespace of a pod without CNI result is known by its processes.",
     Origin.NEW,
 )
 OPT_IN_LABEL = Variable(

@@ -87,6 +87,23 @@ def test_a_pods_file_that_is_not_there_fails(tmp_path: Path) -> None:
     assert "no such file" in check["found"]
 
 
+def test_a_kubelet_that_cannot_be_asked_fails(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{unused_port()}"
+    checks = found(
+        NETRA_POD_SOURCE="kubelet", NETRA_KUBELET_URL=url, NETRA_CNI_RESULTS=str(tmp_path)
+    )
+
+    assert checks["kubelet"]["verdict"] == "failed"
+    assert checks["kubelet"]["found"].startswith(f"kubelet {url} cannot be asked: ")
+    assert checks["CNI results"]["found"] == str(tmp_path)
+
+
+def test_certificates_that_are_not_there_fail(tmp_path: Path) -> None:
+    check = found(NETRA_POD_SOURCE="kubelet", NETRA_KUBELET_CA=f"{tmp_path}/ca.pem")["kubelet"]
+
+    assert f"{tmp_path}/ca.pem cannot be used" in check["found"]
+
+
 def test_a_collector_is_looked_for_only_where_one_is_set() -> None:
     assert "collector" not in found()
 

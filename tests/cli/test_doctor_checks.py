@@ -190,6 +190,26 @@ def test_the_pods_file_has_to_be_read(
     assert checks.pods_file(problem, wanted, refused).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("problem", "wanted", "refused", "verdict"),
+    [
+        ("", 2, [], OK),
+        ("", 0, [], WARNING),
+        ("", 2, ["shop/web: captured by Istio"], WARNING),
+        ("kubelet https://127.0.0.1:10250 cannot be asked: refused", 0, [], FAILED),
+    ],
+)
+def test_the_kubelet_has_to_list_its_pods(
+    problem: str, wanted: int, refused: list[str], verdict: Verdict
+) -> None:
+    assert checks.kubelet(problem, wanted, refused).verdict is verdict
+
+
+def test_without_cni_results_namespaces_are_known_late() -> None:
+    assert checks.cni_results([]).verdict is WARNING
+    assert checks.cni_results(["/var/lib/cni/results"]).verdict is OK
+
+
 def test_a_collector_that_is_away_is_a_warning() -> None:
     check = checks.collector("c:4318", "connection refused")
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from netra_node.core.desired import DesiredPod, InboundMode, PodOptions, RefusedPod
 from netra_node.core.ports import ALL_PORTS, PortSet, parse
 from netra_node.discovery.enrolment import (
+    Decisions,
     EnrolmentPolicy,
     decide,
     decide_all,
+    may_be_captured,
     unknown_annotations,
 )
 from netra_node.discovery.pod import Pod, read_pod
@@ -377,6 +379,48 @@ def test_what_a_source_could_not_read_stays_refused() -> None:
     unreadable = RefusedPod("file:1", "shop", "x", "metadata is a list, not a mapping")
 
     assert decide_all([unreadable, read_pod({"metadata": {"name": "y"}})], POLICY) == (unreadable,)
+
+
+def test_what_has_not_changed_is_not_decided_again() -> None:
+    web, orders = pod(), pod(metadata={"uid": "u-2", "name": "orders"})
+    decisions = Decisions(POLICY)
+    before = decisions.about([web, orders])
+    again, changed = decisions.about([web, replace(orders, netns="other")])
+
+    assert again is before[0]
+    assert isinstance(changed, DesiredPod)
+    assert changed.netns == "/run/netns/other"
+
+
+def test_what_left_the_list_is_forgotten() -> None:
+    web, decisions = pod(), Decisions(POLICY)
+    before = decisions.about([web])
+
+    assert decisions.about([]) == ()
+    assert decisions.about([web])[0] is not before[0]
+
+
+def test_a_pod_whose_namespace_is_awaited_waits() -> None:
+    decision = decide(replace(pod(netns=None), awaited="not known yet"), POLICY)
+
+    assert decision == RefusedPod("u-1", "shop", "web", "not known yet", waits=True)
+
+
+@pytest.mark.parametrize(
+    ("different", "expected"),
+    [
+        ({}, True),
+        ({"phase": "Pending"}, True),
+        ({"phase": "Succeeded"}, False),
+        ({"phase": "Failed"}, False),
+        ({"labels": {}}, False),
+        ({"host_network": True}, False),
+    ],
+)
+def test_the_namespace_of_a_pod_that_cannot_be_captured_is_not_looked_for(
+    different: dict[str, Any], expected: bool
+) -> None:
+    assert may_be_captured(replace(pod(), **different), POLICY) is expected
 
 
 def test_a_real_kubelets_pods_are_decided() -> None:

@@ -1,5 +1,6 @@
 """The specification of `netra_node.discovery.file_source`."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from netra_node.core.desired import RefusedPod
 from netra_node.discovery.file_source import (
+    LOOK,
     MAX_BYTES,
     MAX_PODS,
     FileSource,
@@ -285,6 +287,39 @@ def test_a_mended_file_ends_the_problem(path: Path) -> None:
     assert source.poll() is True
     assert source.problem is None
     assert pod_names(source) == ["orders"]
+
+
+async def test_a_change_is_told_by_itself_even_after_a_failure(path: Path) -> None:
+    source = FileSource(path)
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _what: told.append("failed"))
+
+    def changed() -> None:
+        told.append(",".join(pod_names(source)))
+        if len(told) == 1:
+            raise RuntimeError
+
+    source.start(changed)
+    async with asyncio.timeout(10 * LOOK * 2):
+        for content, expected in (
+            (ORDERS, ["orders", "failed"]),
+            (WEB, ["orders", "failed", "web"]),
+        ):
+            replace_file(path, json.dumps([content]))
+            while told != expected:  # noqa: ASYNC110 - a file is looked at
+                await asyncio.sleep(0.01)
+    await source.stop()
+
+
+async def test_after_the_end_it_is_not_looked_at(path: Path) -> None:
+    source = FileSource(path)
+    told: list[str] = []
+    source.start(lambda: told.append("changed"))
+    await source.stop()
+    replace_file(path, json.dumps([ORDERS]))
+    await asyncio.sleep(2 * LOOK)
+
+    assert told == []
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ class FakeKubelet:
         self.answer: bytes | Exception = pod_list()
         self.asked = 0
         self.closed = False
+        self.url = "https://127.0.0.1:10250"
 
     async def pods(self) -> bytes:
         self.asked += 1

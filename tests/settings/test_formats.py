@@ -298,6 +298,28 @@ def test_what_is_no_file_url_is_refused(url: str) -> None:
         formats.file_url(url)
 
 
-def test_the_kubelet_is_no_source_yet() -> None:
-    with pytest.raises(ValueError, match="not available in this version"):
-        formats.file_url("kubelet")
+@pytest.mark.parametrize("word", ["kubelet", "Kubelet"])
+def test_pods_come_from_the_kubelet_or_a_file(word: str) -> None:
+    assert formats.pod_source(word) == formats.KUBELET
+    assert formats.pod_source("file:///pods") == Path("/pods")
+
+
+def test_an_origin_is_a_server_and_nothing_on_it() -> None:
+    assert formats.origin("https://[::1]:10250") == formats.Endpoint(
+        tls=True, host="::1", port=10250, target="/"
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["https://node/pods", "https://node/?x", "node:10250", "ftp://node"]
+)
+def test_what_is_no_origin_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"names more than a server|not an http"):
+        formats.origin(url)
+
+
+@pytest.mark.parametrize("path", ["proc", "", "/a\nb", "~/x"])
+def test_a_path_is_absolute(path: str) -> None:
+    assert formats.absolute_path("/host/proc") == Path("/host/proc")
+    with pytest.raises(ValueError, match="not an absolute path"):
+        formats.absolute_path(path)

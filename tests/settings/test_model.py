@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from netra_node.core.desired import InboundMode, PodOptions
 from netra_node.core.ports import parse
 from netra_node.settings.formats import Endpoint
-from netra_node.settings.model import LimitSettings, Settings, SettingsError
+from netra_node.settings.model import KubeletSettings, LimitSettings, Settings, SettingsError
 from netra_node.settings.variables import VARIABLES, Variable
 
 
@@ -30,13 +30,65 @@ def test_a_pods_file_is_all_that_must_be_set() -> None:
 
 
 def test_a_missing_pod_source_is_a_problem_that_says_what_it_takes() -> None:
-    assert problems(NETRA_POD_SOURCE="") == ["NETRA_POD_SOURCE is not set; it takes file:///PATH"]
-
-
-def test_the_kubelet_as_source_is_refused_with_what_it_takes_today() -> None:
-    assert problems(NETRA_POD_SOURCE="kubelet") == [
-        "NETRA_POD_SOURCE='kubelet': not available in this version; it takes file:///PATH"
+    assert problems(NETRA_POD_SOURCE="") == [
+        "NETRA_POD_SOURCE is not set; it takes kubelet or file:///PATH"
     ]
+
+
+def kubelet(**mapping: str) -> KubeletSettings:
+    source = read(NETRA_POD_SOURCE="kubelet", **mapping).pods.source
+    assert isinstance(source, KubeletSettings)
+    return source
+
+
+def test_the_kubelet_is_asked_on_loopback_with_the_service_accounts_token() -> None:
+    access = kubelet().access
+
+    assert (access.url, access.verifies) == ("https://127.0.0.1:10250", False)
+    assert access.token == Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+def test_in_a_cluster_pods_come_from_the_kubelet_where_nothing_else_is_said() -> None:
+    in_cluster = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+
+    assert read(NETRA_POD_SOURCE="", **in_cluster).pods.source == kubelet()
+    assert read(**in_cluster).pods.source == Path("/pods.json")
+
+
+def test_namespaces_are_looked_for_where_runtimes_keep_them() -> None:
+    found = kubelet()
+
+    assert found.cni_results == (
+        Path("/var/lib/cni/results"),
+        Path("/var/lib/cni/cache/results"),
+    )
+    assert (found.netns_directory, found.proc) == (Path("/run/netns"), Path("/proc"))
+
+
+def test_where_the_daemon_sees_the_node_can_be_said() -> None:
+    found = kubelet(
+        NETRA_CNI_RESULTS="/host/cni", NETRA_NETNS_DIRECTORY="/host/netns", NETRA_PROC="/host/proc"
+    )
+
+    assert found.cni_results == (Path("/host/cni"),)
+    assert (found.netns_directory, found.proc) == (Path("/host/netns"), Path("/host/proc"))
+
+
+def test_a_kubelet_on_another_host_must_prove_who_it_is() -> None:
+    url = {"NETRA_KUBELET_URL": "https://node1:10250"}
+
+    (problem,) = problems(**url)
+
+    assert problem == (
+        "NETRA_KUBELET_URL='https://node1:10250' is another host, which could be anybody; "
+        "it takes NETRA_KUBELET_CA, or NETRA_KUBELET_INSECURE=true"
+    )
+    assert kubelet(NETRA_KUBELET_CA="/ca.pem", **url).access.authorities == Path("/ca.pem")
+    assert not kubelet(NETRA_KUBELET_INSECURE="true", **url).access.verifies
+
+
+def test_the_read_only_port_needs_no_proof_as_it_gets_no_token() -> None:
+    assert not kubelet(NETRA_KUBELET_URL="http://node1:10255").access.secure
 
 
 def test_every_problem_is_told_at_once() -> None:
