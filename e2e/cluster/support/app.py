@@ -6,7 +6,7 @@ before anything else, if FIRST_CALL=ADDRESS:PORT asks for it.
     GET /           "captured" or "direct  ": whether headers were declared in the request
     GET /call/A/P   calls http://A:P/, passes the request id on, and answers as that did
     GET /name       the pod's name
-    GET /peer       the client's address
+    GET /peer       the client's address and port
 """
 
 import os
@@ -35,7 +35,7 @@ def main() -> None:
     )
     while True:
         accepted, peer = listener.accept()
-        threading.Thread(target=serve, args=(accepted, peer[0]), daemon=True).start()
+        threading.Thread(target=serve, args=(accepted, f"{peer[0]} {peer[1]}"), daemon=True).start()
 
 
 def serve(sock: socket.socket, peer: str) -> None:

@@ -20,9 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final, Self
 
-import grpc
-
-from e2e.cluster.support.cri import Cri
+from e2e.cluster.support.cri import Cri, CriError
 from e2e.support.daemon import until
 from netra_node.netns import Namespace
 
@@ -30,6 +28,8 @@ from netra_node.netns import Namespace
 NODE_IPV4: Final = "10.87.0.1"
 NODE_IPV6: Final = "fd87::1"
 BASE_IMAGE: Final = "localhost/nt-base:1"
+#: Where a pod finds its service account's token.
+TOKEN_DIRECTORY: Final = "/run/secrets/kubernetes.io/serviceaccount"
 _HERE: Final = Path(__file__).parent
 _PLUGINS: Final = "/usr/lib/cni"
 _BOOT_SECONDS: Final = 30.0
@@ -84,11 +84,13 @@ class ClusterNode:
         self.name = f"nt-cluster-{os.getpid()}-{next(_serial)}"
         self._end = contextlib.ExitStack()
         self._init = 0
+        self._children: list[subprocess.Popen[Any]] = []
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.callback(self._remove_files)
             stack.callback(self._remove_cgroups)
+            stack.callback(self._collect)
             self._boot(stack)
             self.network = stack.enter_context(Namespace.open(f"/proc/{self._init}/ns/net"))
             self._configure()
@@ -135,6 +137,24 @@ class ClusterNode:
         address = self.scratch / "containerd.sock"
         self.run("ctr", "--address", address, "--namespace", "k8s.io", "image", "import", archive)
 
+    @property
+    def token_directory(self) -> Path:
+        """Where a kubelet would keep what it mounts into a pod as its service account."""
+        return self.scratch / "token"
+
+    def give_token(self, token: str) -> None:
+        """Put the daemon's token where a pod would find it, replaced at once as the kubelet does when it rotates."""
+        self.token_directory.mkdir(exist_ok=True)
+        fresh = self.token_directory / "token.new"
+        fresh.write_text(token)
+        fresh.replace(self.token_directory / "token")
+        self.run(
+            "sh",
+            "-c",
+            f"mkdir -p {TOKEN_DIRECTORY} && cp {self.token_directory}/token {TOKEN_DIRECTORY}/.t"
+            f" && mv {TOKEN_DIRECTORY}/.t {TOKEN_DIRECTORY}/token",
+        )
+
     def log(self) -> str:
         """The last lines of containerd's log."""
         return "\n".join((self.scratch / "containerd.log").read_text().splitlines()[-20:])
@@ -176,18 +196,23 @@ class ClusterNode:
 
     def _start_containerd(self) -> None:
         with (self.scratch / "containerd.log").open("wb") as log:
-            # It dies with the node's first process.
-            subprocess.Popen(
+            containerd = subprocess.Popen(
                 self.command("containerd", "--config", self.scratch / "containerd.toml"),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+        self._children.append(containerd)
 
     def _answers(self) -> str:
-        with contextlib.suppress(grpc.RpcError):
+        with contextlib.suppress(CriError):
             return self.cri.version()
         return ""
+
+    def _collect(self) -> None:
+        # What runs on the node ended with the node's first process.
+        for child in self._children:
+            child.wait()
 
     def _remove_cgroups(self) -> None:
         """Remove the directories, which can be empty only once the kernel has collected the processes."""

@@ -4,12 +4,18 @@ Belongs here: messages and calls. Does not belong here: what a pod's manifest me
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Self
 
+# Its handlers for fork() hold up the child that is about to become a daemon. It is read at the import.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 import grpc
 from grpc_tools import protoc
+
+CriError = grpc.RpcError
 
 _PROTO = Path(__file__).with_name("cri.proto")
 _SECONDS = 60.0
@@ -105,6 +111,17 @@ class Cri:
 
     def remove_container(self, container: str) -> None:
         self._call("RemoveContainer", self.messages.ContainerId(container_id=container))
+
+    def execute(self, container: str, *argv: str) -> tuple[int, str]:
+        """Run a command in it, as `kubectl exec` does; exit code and all it printed."""
+        request = self.messages.ExecSyncRequest(
+            container_id=container, cmd=argv, timeout=int(_SECONDS)
+        )
+        done = self._call("ExecSync", request)
+        return int(done.exit_code), (done.stdout + done.stderr).decode()
+
+    def container_exit_code(self, container: str) -> int:
+        return int(self._container(container).status.exit_code)
 
     def container_runs(self, container: str) -> bool:
         return bool(self._container(container).status.state == self.messages.CONTAINER_RUNNING)

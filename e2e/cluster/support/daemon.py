@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.cluster.support.containerd import ClusterNode
-from e2e.support.daemon import Daemon
+from e2e.support.daemon import Daemon, until
 
 
 class NodeDaemon(Daemon):
@@ -35,6 +35,9 @@ class NodeDaemon(Daemon):
 
     def metrics(self) -> Any:
         return self._node.network.run(super().metrics)
+
+    def wait_until_ready(self) -> None:
+        assert until(lambda: not self.blockers()), self.explain()
 
     def explain(self) -> str:
         """All it says about itself, for the message of a failed test."""

@@ -21,12 +21,17 @@ _LEFT_OUT = re.compile(
     r"/(site-packages|test|tests|idlelib|tkinter|turtledemo|lib2to3|__pycache__|config-3[^/]*)(/|$)"
 )
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-#: What glibc opens by name at run time, so that ldd does not know: host names and users.
-_BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "libgcc_s.so.1")
+#: The rest of glibc and the compiler's run time: opened by name, or needed by wheels, so that ldd here does not tell.
+_BY_NAME = (
+    *("libnss_files.so.2", "libnss_dns.so.2", "libgcc_s.so.1", "libstdc++.so.6"),
+    *("librt.so.1", "libpthread.so.0", "libdl.so.2", "libutil.so.1"),
+)
 _FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": "hosts: files dns\n",
+    # pip trusts a list of its own otherwise, and this machine may reach PyPI by way of an authority of its own.
+    "etc/pip.conf": "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n",
 }
 _APPLETS = (
     "sh",

@@ -18,9 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-import grpc
-
 from e2e.cluster.support.containerd import BASE_IMAGE, ClusterNode
+from e2e.cluster.support.cri import CriError
 from e2e.cluster.support.pod_config import Place, PodConfig
 from netra_node.netns import Namespace
 
@@ -162,7 +161,8 @@ class Kubelet:
             pod.manifest["metadata"]["deletionTimestamp"] = _now()
         for container in pod.containers.values():
             self.node.cri.stop_container(container, patience)
-        self.node.cri.remove_sandbox(pod.sandbox)
+        if pod.sandbox:
+            self.node.cri.remove_sandbox(pod.sandbox)
         self._stop.wait(_FORGET_SECONDS)
         with self._lock:
             del self.pods[name]
@@ -235,7 +235,7 @@ class Kubelet:
                 pods = list(self.pods.values())
             for pod in pods:
                 # It may be gone in this moment.
-                with contextlib.suppress(grpc.RpcError):
+                with contextlib.suppress(CriError):
                     self._look_at(pod)
 
     def _look_at(self, pod: Pod) -> None:

@@ -11,7 +11,22 @@ import sys
 from pathlib import Path
 
 #: Where the node has directories of its own; the machine's stay hidden below.
-_OWN = ("/run/netns", "/var/lib/cni", "/etc/cni", "/var/log/pods", "/run/containerd", "/opt/cni")
+_OWN = (
+    "/run/netns",
+    "/var/lib/cni",
+    "/etc/cni",
+    "/var/log/pods",
+    "/run/containerd",
+    "/run/secrets",
+)
+# A default route, though it leads nowhere: what goes to a Service's address needs one before it is led elsewhere.
+_NETWORK = (
+    "ip link set lo up",
+    "ip link add uplink type dummy",
+    "ip addr add 192.168.87.1/24 dev uplink",
+    "ip link set uplink up",
+    "ip route add default via 192.168.87.254",
+)
 _SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv6/conf/all/forwarding": "1",
@@ -28,7 +43,8 @@ def main(scratch: Path) -> None:
         # Shared, as on a booted machine: a DaemonSet's mount of /run/netns has to see namespaces that come later.
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", directory], check=True)
         subprocess.run(["mount", "--make-shared", directory], check=True)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for command in _NETWORK:
+        subprocess.run(command.split(), check=True)
     for name, value in _SYSCTLS.items():
         Path("/proc/sys", name).write_text(value)
     # An init ignores what it has no handler for, and the kernel hands it every orphan.

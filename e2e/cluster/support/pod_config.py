@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-#: Where a kubelet puts a pod's token, unless the manifest says no.
-TOKEN_DIRECTORY: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+from e2e.cluster.support.containerd import TOKEN_DIRECTORY
+
 _POD_FIELDS: Final = {
     # What becomes of the pod is the control plane's or the kubelet's own business.
     *(
@@ -66,7 +66,8 @@ class PodConfig:
             metadata=m.PodSandboxMetadata(
                 name=meta["name"], uid=self._place.uid, namespace=meta["namespace"], attempt=attempt
             ),
-            hostname=meta["name"],
+            # In the node's network the node's name holds.
+            hostname="" if self._spec.get("hostNetwork") else meta["name"],
             log_directory=str(self._place.logs),
             labels={
                 **meta.get("labels", {}),
@@ -136,7 +137,9 @@ class PodConfig:
             )
         if self._place.token and self._spec.get("automountServiceAccountToken", True):
             yield self._m.Mount(
-                container_path=TOKEN_DIRECTORY, host_path=str(self._place.token), readonly=True
+                container_path=f"/var{TOKEN_DIRECTORY}",
+                host_path=str(self._place.token),
+                readonly=True,
             )
 
     def _security(self, context: Mapping[str, Any]) -> Any:
