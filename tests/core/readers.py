@@ -51,7 +51,7 @@ class Asked(NamedTuple):
 
 
 class Harmless(NamedTuple):
-    """A stop of a reader that moves no boundary, known by words of its error; reader "": any."""
+    """A stop of a reader that moves no boundary, known by words of its error; `reader` is how the reader's name begins."""
 
     reader: str
     words: str
@@ -72,7 +72,7 @@ UPGRADE_BODY = "body of an upgrade"
 
 def harmless(reader: str, reading: Reading, *, bodiless: bool = False) -> bool:
     return any(
-        known.reader in (reader, "")
+        reader.startswith(known.reader)
         and known.words in reading.stop
         and re.fullmatch(known.line, reading.line) is not None
         and (bodiless or _interim(reading.status) or not known.bodiless)
@@ -84,7 +84,7 @@ def harmless(reader: str, reading: Reading, *, bodiless: bool = False) -> bool:
 _STATUS = re.compile(rb"(?:.*\n)?HTTP/1\.[01] ([0-9]{3})", re.DOTALL)
 
 
-def _stop(reading: Reading, stop: str, stream: bytes, place: int) -> None:
+def stop_at(reading: Reading, stop: str, stream: bytes, place: int) -> None:
     """Note that the reader stops at the byte at `place`."""
     reading.stop = stop
     reading.line = stream[stream.rfind(b"\n", 0, place) + 1 : stream.find(b"\n", place) + 1]
@@ -132,7 +132,7 @@ def llhttp_requests(stream: bytes) -> Reading:
             parser = httptools.HttpRequestParser(seen)
             reading.stop = UPGRADE_BODY if seen.framed else ""
         except httptools.HttpParserError as error:
-            _stop(reading, _llhttp_stop(error), stream, place)
+            stop_at(reading, _llhttp_stop(error), stream, place)
             return reading
         if seen.heads > before[0]:
             reading.messages.append(Message(place + 1))
@@ -189,7 +189,7 @@ def _llhttp_answer(stream: bytes, position: int, asked: Asked, reading: Reading)
             message.body = seen.body
             message.end = place + 1 if seen.ends else message.end
         if stop:
-            _stop(reading, stop, stream, place)
+            stop_at(reading, stop, stream, place)
         if stop or (message is not None and message.end is not None):
             break
     return message
@@ -303,7 +303,7 @@ def _h11_events(
         try:
             event = reader.next_event()
         except h11.RemoteProtocolError as error:
-            _stop(reading, str(error), stream, length - len(reader.trailing_data[0]) - 1)
+            stop_at(reading, str(error), stream, length - len(reader.trailing_data[0]) - 1)
             return
         if event is h11.PAUSED:
             reading.stop = LEAVES_HTTP
@@ -366,4 +366,10 @@ HARMLESS: tuple[Harmless, ...] = (
     ),
     Harmless("llhttp", "in chunk size", _BWS, line=_BLANK_EXTENSION),
     Harmless("h11", "illegal chunk header", _BWS, line=_BLANK_EXTENSION),
+    Harmless(
+        "llhttp of node",
+        "Invalid character in Content-Length",
+        "blanks behind a value are no part of it (RFC 9110 §5.5); httptools' llhttp reads on",
+        line=rb"(?i:content-length):[ \t]*[0-9]+[ \t]+\r\n",
+    ),
 )

@@ -3,6 +3,7 @@
 What must hold at every step and at the end, and the comparison, is `watched`.
 """
 
+from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -16,6 +17,7 @@ from e2e.corpus.marks import sent
 from netra_node.core.limits import Limits
 from netra_node.core.records import Outcome
 from tests.core import ambiguous
+from tests.core.node_reader import NodeReader
 from tests.core.readers import (
     HARMLESS,
     Asked,
@@ -138,9 +140,8 @@ def test_sound_chunks_in_a_row_are_cut_as_others_cut_them(pair: tuple[str, str])
     assert [exchange.outcome for exchange in watched.exchanges] == [Outcome.OK] * 2
 
 
-@pytest.mark.parametrize("step", [1 << 20, 11])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_case_of_the_harness_is_cut_as_others_cut_it_or_not_at_all(case: Case, step: int) -> None:
+def played(case: Case, step: int) -> Watched:
+    """Play a case of the harness in steps and judge it."""
     watched = Watched(LIMITS)
     for doing in case.steps:
         speak = watched.client if doing.client else watched.server
@@ -154,6 +155,13 @@ def test_a_case_of_the_harness_is_cut_as_others_cut_it_or_not_at_all(case: Case,
             else:
                 fin()
     watched.finish()
+    return watched
+
+
+@pytest.mark.parametrize("step", [1 << 20, 11])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_of_the_harness_is_cut_as_others_cut_it_or_not_at_all(case: Case, step: int) -> None:
+    played(case, step)
 
 
 # ---- any streams
@@ -175,6 +183,50 @@ def test_whatever_a_server_sends_is_cut_as_others_cut_it(
     stream: bytes, asked: list[bytes], step: int
 ) -> None:
     watch(b"".join(asked), stream, step)
+
+
+# ---- Node's llhttp, which knows HEAD and the end of a connection
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[NodeReader]:
+    with NodeReader() as reader:
+        yield reader
+
+
+def compare_with_node(node: NodeReader, watched: Watched) -> None:
+    readings = node.read(watched.fed, watched.served, watched.asked)
+    watched.compare("llhttp of node", *readings)
+
+
+@pytest.mark.long
+def test_node_tells_where_messages_end(node: NodeReader) -> None:
+    client, server = GET + POST + CHUNKED + HEAD, OK + CONTINUE + CHUNKED_OK + OK + OK[:-2]
+    requests, answers = node.read(client, server, [Asked(b"GET")] * 3 + [Asked(b"HEAD")])
+
+    assert [message.end for message in requests.messages] == [
+        message.end for message in h11_requests(client).messages
+    ]
+    assert [message.end for message in answers.messages] == [
+        len(OK), len(OK + CONTINUE + CHUNKED_OK), len(server) - len(OK) + 2, len(server)
+    ]  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_node_cuts_every_case_of_the_harness_as_we_do_or_we_do_not(node: NodeReader) -> None:
+    for case in CASES:
+        compare_with_node(node, played(case, 1 << 20))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@settings(max_examples=3000)
+@given(client=client_streams, server=server_streams)
+def test_node_cuts_any_streams_as_we_do_or_we_do_not(
+    node: NodeReader, client: bytes, server: bytes
+) -> None:
+    compare_with_node(node, watch(client, server, 1 << 20))
 
 
 # ---- any order of events

@@ -35,8 +35,10 @@ DECLARED: Final[Sequence[Declared]] = (
     (b"X-Request-Id", b"1"),
 )
 
-REQUEST_READERS: Final = {"llhttp": llhttp_requests, "h11": h11_requests}
-ANSWER_READERS: Final = {"llhttp": llhttp_answers, "h11": h11_answers}
+READERS: Final = {
+    "llhttp": (llhttp_requests, llhttp_answers),
+    "h11": (h11_requests, h11_answers),
+}
 
 
 class MarkingTracing(FakeTracing):
@@ -74,6 +76,7 @@ class Watched(Talk):
         self._largest = 0
         self._client_over = self._server_over = False
         self._handed_over: list[tuple[object, ...]] = []
+        self._positions: list[tuple[int, int] | None] = []
 
     # ---- what happens
 
@@ -116,9 +119,21 @@ class Watched(Talk):
         self._held_back(0)
         self.end(outcome)
         self._settled()
-        positions = list(self._heads_in_upstream())
-        self._compare_requests(positions)
-        self._compare_answers()
+        self._positions = list(self._heads_in_upstream())
+        for name, (read_requests, read_answers) in READERS.items():
+            answers = read_answers(self.served, self.asked, eof=True)
+            self.compare(name, read_requests(self.fed), answers)
+
+    @property
+    def asked(self) -> list[Asked]:
+        """What the answers depend on."""
+        return [Asked(head.method, head.upgrades) for head in self.marking.heads]
+
+    def compare(self, name: str, requests: Reading, answers: Reading) -> None:
+        """Compare with another reader, after `finish`."""
+        self._compare_requests(name, requests)
+        for number, exchange in enumerate(self.marking.begun):
+            self._compare_answer(name, answers, number, exchange)
 
     # ---- after every step
 
@@ -204,22 +219,18 @@ class Watched(Talk):
             went = start + len(sent)
         assert self.fed[came:] == self.upstream[went:], "bytes changed behind the last head"
 
-    def _compare_requests(self, positions: list[tuple[int, int] | None]) -> None:
-        for name, read in REQUEST_READERS.items():
-            reading = read(self.fed)
-            for number, position in enumerate(positions[: len(reading.messages)]):
-                self._compare_request(name, reading.messages, number, position)
-            complete = sum(
-                exchange.request_complete and exchange.method != b"CONNECT"
-                for exchange in self.marking.begun
-            )
-            read_on = len(reading.complete()) >= complete and len(reading.messages) >= len(
-                positions
-            )
-            assert read_on or harmless(name, reading), f"{name} stops: {reading.stop!r}"
-            assert self._stopped() or len(reading.messages) <= len(positions), (
-                f"{name} sees more requests"
-            )
+    def _compare_requests(self, name: str, reading: Reading) -> None:
+        positions = self._positions
+        for number, position in enumerate(positions[: len(reading.messages)]):
+            self._compare_request(name, reading.messages, number, position)
+        complete = sum(
+            exchange.request_complete and exchange.method != b"CONNECT"
+            for exchange in self.marking.begun
+        )
+        read_on = len(reading.complete()) >= complete and len(reading.messages) >= len(positions)
+        assert read_on or harmless(name, reading), f"{name} stops: {reading.stop!r}"
+        more = len(reading.messages) > len(positions)
+        assert self._stopped() or not more, f"{name} sees more requests"
 
     def _stopped(self) -> bool:
         heads = self.marking.heads
@@ -241,13 +252,6 @@ class Watched(Talk):
         assert before is not None, f"{name}: request {number - 1} has no end"
         blank = self.fed[before : position[0]]
         assert not blank.strip(b"\r\n"), f"{name}: request {number} begins at {before}"
-
-    def _compare_answers(self) -> None:
-        asked = [Asked(head.method, head.upgrades) for head in self.marking.heads]
-        for name, read in ANSWER_READERS.items():
-            reading = read(self.served, asked, eof=True)
-            for number, exchange in enumerate(self.marking.begun):
-                self._compare_answer(name, reading, number, exchange)
 
     def _compare_answer(self, name: str, reading: Reading, number: int, exchange: Exchange) -> None:
         if exchange.outcome is not Outcome.OK:
