@@ -1,6 +1,7 @@
 """The manifest against Kubernetes' schema and against the program: what it says exists, and what it needs is there."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +10,29 @@ import pytest
 import yaml
 
 from netra_node.cli.dispatch import COMMANDS
-from netra_node.core.desired import DesiredPod
-from netra_node.discovery.enrolment import EnrolmentPolicy, decide_all
-from netra_node.discovery.file_source import read_pods
-from netra_node.settings.model import Settings
+from netra_node.settings.model import KubeletSettings, Settings
 from netra_node.settings.variables import VARIABLES
 
 MANIFEST = Path(__file__).parents[1] / "deploy" / "daemonset.yaml"
-OBJECTS = {form["kind"]: form for form in yaml.safe_load_all(MANIFEST.read_text())}
+FORMS = list(yaml.safe_load_all(MANIFEST.read_text()))
+#: By kind and name; the kind alone means the first of it.
+OBJECTS = {form["kind"]: form for form in reversed(FORMS)} | {
+    f"{form['kind']} {form['metadata']['name']}": form for form in FORMS
+}
 POD = OBJECTS["DaemonSet"]["spec"]["template"]["spec"]
 (CONTAINER,) = POD["containers"]
-ENVIRONMENT = {entry["name"]: entry.get("value", "x") for entry in CONTAINER["env"]}
+ENVIRONMENT = {
+    **OBJECTS["ConfigMap netra-node"]["data"],
+    **{entry["name"]: entry.get("value", "x") for entry in CONTAINER["env"]},
+}
 
 
 @pytest.mark.parametrize("version", ["1.25", "1.29", "1.33", kubernetes_validate.latest_version()])
-@pytest.mark.parametrize("kind", OBJECTS)
-def test_kubernetes_knows_every_field(kind: str, version: str) -> None:
-    kubernetes_validate.validate(OBJECTS[kind], version, strict=True)
+@pytest.mark.parametrize(
+    "form", FORMS, ids=lambda form: f"{form['kind']} {form['metadata']['name']}"
+)
+def test_kubernetes_knows_every_field(form: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(form, version, strict=True)
 
 
 def test_the_validator_refuses_what_kubernetes_does_not_know() -> None:
@@ -44,6 +51,20 @@ def test_the_settings_are_good_and_nothing_about_them_is_odd() -> None:
     assert Settings.from_env(ENVIRONMENT).warnings == ()
 
 
+def test_the_settings_come_from_the_config_map_of_the_manifest() -> None:
+    (source,) = CONTAINER["envFrom"]
+
+    assert source["configMapRef"]["name"] == OBJECTS["ConfigMap"]["metadata"]["name"]
+
+
+def test_the_settings_that_are_commented_out_are_good_as_well() -> None:
+    text = MANIFEST.read_text()
+    commented = dict(re.findall(r"^  # ([A-Z_]+): (\S+)$", text, re.MULTILINE))
+
+    assert commented
+    assert Settings.from_env({**ENVIRONMENT, **commented}).warnings == ()
+
+
 def test_the_program_knows_the_command() -> None:
     assert CONTAINER["args"][0] in COMMANDS
 
@@ -59,31 +80,61 @@ def test_draining_ends_before_kubernetes_loses_its_patience() -> None:
     assert drain < POD["terminationGracePeriodSeconds"]
 
 
-def test_the_pods_file_is_where_the_settings_look() -> None:
-    (mount,) = (m for m in CONTAINER["volumeMounts"] if m["name"] == "pods")
+def test_what_the_daemon_reads_of_the_node_is_mounted_where_it_looks() -> None:
+    mounts = {mount["mountPath"]: mount for mount in CONTAINER["volumeMounts"]}
     source = Settings.from_env(ENVIRONMENT).pods.source
 
-    assert source.parent == Path(mount["mountPath"])
-    assert source.name in OBJECTS["ConfigMap"]["data"]
+    assert isinstance(source, KubeletSettings)
+    assert str(source.netns_directory) in mounts
+    assert all(any(path.is_relative_to(mount) for mount in mounts) for path in source.cni_results)
+    # Namespaces made later are mounts, which a mount of before shows only when they propagate.
+    assert mounts[str(source.netns_directory)]["mountPropagation"] == "HostToContainer"
 
 
-def test_the_pods_file_is_read_as_it_is() -> None:
-    assert read_pods(OBJECTS["ConfigMap"]["data"]["pods.yaml"].encode()) == ()
+def test_it_writes_nothing_on_the_node() -> None:
+    assert all(mount["readOnly"] for mount in CONTAINER["volumeMounts"])
+    assert CONTAINER["securityContext"]["readOnlyRootFilesystem"]
 
 
-def test_the_example_in_the_comment_is_captured() -> None:
-    lines = MANIFEST.read_text().partition("its network namespace is:\n")[2].splitlines()
-    example = "\n".join(line.replace("  #   ", "", 1) for line in lines[:5])
+def test_its_token_may_read_the_pods_of_kubelets_and_nothing_else() -> None:
+    roles = [form for form in FORMS if form["kind"] == "ClusterRole"]
+    rules = [rule for role in roles for rule in role["rules"]]
 
-    (decision,) = decide_all(read_pods(example.encode()), EnrolmentPolicy())
+    assert [(rule["resources"], rule["verbs"]) for rule in rules] == [
+        (["nodes/pods"], ["get"]),
+        (["nodes/proxy"], ["get"]),
+    ]
 
-    assert isinstance(decision, DesiredPod)
-    assert (decision.identity.service, decision.netns) == ("web", "/run/netns/cni-0a1b2c3d")
+
+def test_every_role_is_bound_to_its_account() -> None:
+    account = OBJECTS["ServiceAccount"]["metadata"]
+    bindings = [form for form in FORMS if form["kind"] == "ClusterRoleBinding"]
+
+    assert POD["serviceAccountName"] == account["name"]
+    assert POD["automountServiceAccountToken"]
+    for binding in bindings:
+        (subject,) = binding["subjects"]
+        assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
+        assert f"ClusterRole {binding['roleRef']['name']}" in OBJECTS
+    assert len(bindings) == 2
 
 
-def test_it_asks_for_no_more_than_two_capabilities() -> None:
+def test_everything_with_a_namespace_is_in_the_one_it_makes() -> None:
+    namespaces = {form["metadata"].get("namespace") for form in FORMS}
+
+    assert namespaces == {None, OBJECTS["Namespace"]["metadata"]["name"]}
+
+
+def test_it_takes_no_ports_from_the_scheduler() -> None:
+    assert "ports" not in CONTAINER
+
+
+def test_it_asks_for_no_more_than_three_capabilities() -> None:
     context: dict[str, Any] = CONTAINER["securityContext"]
 
-    assert context["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN", "SYS_ADMIN"]}
+    assert context["capabilities"] == {
+        "drop": ["ALL"],
+        "add": ["NET_ADMIN", "SYS_ADMIN", "NET_BIND_SERVICE"],
+    }
     assert not context["privileged"]
     assert not POD.get("hostPID", False)

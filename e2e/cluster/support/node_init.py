@@ -22,9 +22,10 @@ _OWN = (
 # A default route, though it leads nowhere: what goes to a Service's address needs one before it is led elsewhere.
 _NETWORK = (
     "ip link set lo up",
-    "ip link add uplink type dummy",
+    "ip link add uplink type veth peer name router",
     "ip addr add 192.168.87.1/24 dev uplink",
     "ip link set uplink up",
+    "ip link set router up",
     "ip route add default via 192.168.87.254",
 )
 _SYSCTLS = {
