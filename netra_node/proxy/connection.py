@@ -31,7 +31,7 @@ from netra_node.proxy.dial import Dialer
 from netra_node.proxy.faults import report, tell
 from netra_node.proxy.opening import Opening
 from netra_node.proxy.sockets import fin_has_come
-from netra_node.proxy.transports import cork, reset, send_fin, was_reset
+from netra_node.proxy.transports import cork, has_unsent, reset, send_fin, was_reset
 
 now = time.monotonic_ns
 _NANOSECONDS: Final = 1e9
@@ -53,6 +53,9 @@ _BOTH: Final = _CLIENT | _SERVER
 #: missed, or seen wrongly, costs a packet or a system call.
 _CLOSE: Final = b"lose\r\n"
 _HEAD_LIKELY: Final = 1024
+#: Seconds until it is looked again whether the last bytes before a reset have arrived, at first and at last; each time twice as long.
+_FIRST_LOOK: Final = 0.001
+_LAST_LOOK: Final = 0.3
 #: Read at a time of what a server that reset left behind; the kernel's buffer for it bounds the whole.
 _LAST_WORDS: Final = 64 * 1024
 
@@ -318,8 +321,15 @@ class Connection:
         """Take note that the accepted side is gone; a reset is passed on."""
         self._gone |= _CLIENT
         if error is not None:
+            self._pass_held()
             self._client_failed()
         self._end_with(self._up, error)
+
+    def _pass_held(self) -> None:
+        """Pass on the beginning of a head before the client's reset: the server would have it without us."""
+        held = self._conversation.release()
+        if held and not self._gone & _SERVER:
+            self._to_upstream(held)
 
     def upstream_lost(self, error: Exception | None) -> None:
         """Take note that the dialled side is gone; a reset is passed on."""
@@ -348,9 +358,20 @@ class Connection:
             self._end()
         elif other is not None and not other.is_closing():
             if error is not None:
-                reset(other)
+                other.pause_reading()
+                self._reset_when_sent(other, _FIRST_LOOK)
             else:
                 other.close()
+
+    def _reset_when_sent(self, other: asyncio.Transport, delay: float) -> None:
+        """Reset, but let what was written arrive before: without us the peer would have it by now, and with RST the kernel forgets it.
+
+        A peer that takes nothing more waits for the reset until the last look.
+        """
+        if delay > _LAST_LOOK or not has_unsent(other):
+            reset(other)
+        else:
+            asyncio.get_running_loop().call_later(delay, self._reset_when_sent, other, 2 * delay)
 
     def _fail(self, outcome: Outcome) -> None:
         """Settle why the connection ends, once; its open exchanges end now and for the same reason."""
@@ -422,7 +443,7 @@ class Connection:
         """Go on reading from the server."""
         self._up_paused = False
         # after its FIN the loop would read, and report, the FIN again
-        if self._up is not None and not self._server_fin:
+        if self._up is not None and not self._server_fin and not self._gone & _SERVER:
             self._up.resume_reading()
 
     def _pause_down(self, why: int) -> None:

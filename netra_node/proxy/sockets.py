@@ -4,9 +4,12 @@ Belongs here: options of one socket, with the reason for each. Does not belong h
 made (the factory knows), where it connects to (`dial`).
 """
 
+import array
+import fcntl
 import select
 import socket
 import struct
+import termios
 from typing import Final, Protocol
 
 from netra_node.core.addresses import ClientAddr, OriginalDst
@@ -93,6 +96,13 @@ def was_reset(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, 0)
     return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Return how many bytes the kernel still keeps because the peer has not acknowledged them (SIOCOUTQ)."""
+    queued = array.array("i", [0])
+    fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, queued)
+    return queued[0]
 
 
 def speak_for(sock: socket.socket, client: ClientAddr) -> None:

@@ -37,6 +37,16 @@ def was_reset(transport: asyncio.Transport) -> bool:
     return sock is not None and not transport.is_closing() and sockets.was_reset(sock)
 
 
+def has_unsent(transport: asyncio.Transport) -> bool:
+    """Tell whether the peer has not acknowledged everything yet that was written."""
+    sock = socket_of(transport)
+    if sock is None or transport.is_closing():
+        return False
+    with contextlib.suppress(OSError, ValueError):  # gone already, as in `reset`
+        return transport.get_write_buffer_size() > 0 or sockets.unacknowledged(sock) > 0
+    return False
+
+
 def reset(transport: asyncio.Transport) -> None:
     """End with RST instead of FIN, now: what was not sent yet is lost."""
     sock = socket_of(transport)

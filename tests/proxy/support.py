@@ -161,6 +161,9 @@ class FakeSocket:
     def getsockopt(self, level: int, option: int, size: int = 0) -> bytes:
         raise OSError(2, "no such entry")
 
+    def fileno(self) -> int:
+        return -1
+
     @property
     def lingers(self) -> bool:
         return (socket.SOL_SOCKET, socket.SO_LINGER) in self.options
@@ -194,6 +197,9 @@ class FakeTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return bool({"close", "abort", "reset"} & set(self.calls))
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self.buffer = high

@@ -16,6 +16,7 @@ from netra_node.core.limits import Limits
 from netra_node.core.ports import PortSet
 from netra_node.core.records import ConnectionRecord, Direction, Exchange
 from netra_node.proxy.connection import Connection
+from netra_node.proxy.sockets import unacknowledged
 from tests.core.transcript import FakeTracing
 from tests.proxy.support import (
     CLIENT,
@@ -328,6 +329,32 @@ async def test_a_servers_reset_right_behind_its_bytes_reaches_the_client_as_one(
         assert await read(client, len(TLS)) == TLS
         assert await is_reset(client)
         assert await proxy.ended() == ["opened", "opaque tls", "ended upstream_reset"]
+
+
+async def test_what_a_server_sent_before_its_reset_arrives_before_it() -> None:
+    large = TLS * 30_000
+    async with proxied() as proxy:
+        client = await proxy.client(receive_buffer=1 << 16)
+        server = await proxy.server()
+        await send(client, TLS)
+        await read(server, len(TLS))
+        await send(server, large)
+        await until(lambda: unacknowledged(server) == 0)  # else the server's own kernel forgets it
+        reset(server)
+        await asyncio.sleep(0.05)  # the reset is noticed before the client reads
+
+        assert await read(client, len(large)) == large
+        assert await is_reset(client)
+
+
+async def test_half_a_head_arrives_before_its_clients_reset() -> None:
+    async with proxied() as proxy:
+        client, server = await proxy.pair()
+        await send(client, GET[:-1])
+        reset(client)
+
+        assert await read(server, len(GET) - 1) == GET[:-1]
+        assert await is_reset(server)
 
 
 async def test_a_request_the_server_hangs_up_on_is_told() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from netra_node.proxy import sockets
-from netra_node.proxy.transports import cork, reset, send_fin, socket_of, was_reset
+from netra_node.proxy.transports import cork, has_unsent, reset, send_fin, socket_of, was_reset
 from tests.proxy.support import FakeTransport, is_reset, read_all
 
 
@@ -143,3 +143,21 @@ async def test_a_reset_is_seen_while_nothing_is_read() -> None:
     transport.abort()
     assert not was_reset(transport)
     await asyncio.sleep(0)
+
+
+async def test_what_the_peer_has_not_acknowledged_is_unsent() -> None:
+    transport, peer = await connected()
+    with peer:
+        assert not has_unsent(transport)
+        transport.write(bytes(8 << 20))
+        assert has_unsent(transport)
+        transport.write_eof()
+        assert len(await read_all(peer)) == 8 << 20
+        transport.abort()
+        await asyncio.sleep(0)
+
+        assert not has_unsent(transport)
+
+
+def test_a_transport_without_a_descriptor_has_nothing_unsent() -> None:
+    assert not has_unsent(FakeTransport())
