@@ -363,6 +363,8 @@ class Conversation:
         end = data.find(_END_OF_HEAD) + 4
         if not 4 < end <= self._limits.head:  # noqa: PLR2004 - not found
             return False
+        if self._has_too_many_fields(data, 0, end):
+            return False
         head = parse_response(data[:end])
         exchange = self._open[0]
         if (

@@ -578,6 +578,13 @@ def test_a_response_head_of_more_than_1000_fields_is_opaque(talk: Talk) -> None:
     assert talk.events == ["begun GET /", "ended GET / 0 opaque", "opaque too_large"]
 
 
+def test_so_is_one_that_comes_as_one_piece_with_its_body(talk: Talk) -> None:
+    talk.client(GET)
+    talk.server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + b"a:\r\n" * 1000 + b"\r\n")
+
+    assert talk.events == ["begun GET /", "ended GET / 0 opaque", "opaque too_large"]
+
+
 def test_a_head_is_refused_and_let_go_at_its_first_wrong_byte(talk: Talk) -> None:
     talk.client(b"GET / HTTP/1.1\r\nHost")
 
