@@ -8,8 +8,9 @@ import pytest
 
 from e2e.corpus import marks
 from e2e.corpus.__main__ import PAGE, page
-from e2e.corpus.case import OK, UNREAD, Case
+from e2e.corpus.case import GET, OK, UNREAD, Case
 from e2e.corpus.cases import ALL
+from e2e.corpus.marks import Declared
 from e2e.support.daemon import Daemon
 from e2e.support.differential import ROUTES, Differential, Route
 from e2e.support.node import Node, manifest, read_head
@@ -115,3 +116,65 @@ def test_there_is_a_case_for_every_reason_but_an_error_of_ours() -> None:
     assert {case.opaque for case in ALL} == {"", *(r.value for r in OpaqueReason)} - {
         OpaqueReason.INTERNAL.value
     }
+
+
+# ---- the marks: what is no declared header where one belongs is a difference
+
+START = b"GET / HTTP/1.1\r\nHost: y\r\n"
+IDS = b"traceparent: 00-%b-%b-01\r\nuber-trace-id: %b:%b:0:1\r\n"
+SAME = IDS % (marks.TRACE, marks.SPAN, marks.TRACE, marks.SPAN)
+REQUEST_ID = b"X-Request-Id: 0b6a6cb4-8b1b-4e0b-9a29-3d5b1a0e7c11\r\n"
+SOURCE = b"X-Source: a\r\n"
+
+
+def test_declared_headers_where_they_belong_are_no_difference() -> None:
+    got = START + SAME + REQUEST_ID + SOURCE + b"\r\n"
+
+    assert marks.difference(GET, got, Declared.OUTBOUND) == ""
+    assert marks.undeclared(GET, got, Declared.OUTBOUND) == UNREAD
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        UNREAD,
+        START + REQUEST_ID + SOURCE + b"\r\n",
+        START + SAME + REQUEST_ID + b"\r\n",
+        START + SAME + SAME + REQUEST_ID + SOURCE + b"\r\n",
+        START
+        + IDS % (marks.TRACE, marks.SPAN, marks.TRACE, b"1" * 16)
+        + REQUEST_ID
+        + SOURCE
+        + b"\r\n",
+        START
+        + IDS % (b"0" * 32, marks.SPAN, b"0" * 32, marks.SPAN)
+        + REQUEST_ID
+        + SOURCE
+        + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + SAME + b"Host: y\r\n" + REQUEST_ID + SOURCE + b"\r\n",
+        START.lower() + SAME + REQUEST_ID + SOURCE + b"\r\n",
+        START + SAME + REQUEST_ID + SOURCE + b"\r\n\n",
+        START + SAME + REQUEST_ID + SOURCE + b"\r",
+    ],
+    ids=[
+        "none",
+        "no trace",
+        "no source",
+        "twice",
+        "two spans",
+        "trace id of zeros",
+        "elsewhere",
+        "in lower case",
+        "one byte more",
+        "one byte less",
+    ],
+)
+def test_anything_else_there_is_a_difference(got: bytes) -> None:
+    assert marks.difference(GET, got, Declared.OUTBOUND) != ""
+
+
+def test_a_declared_header_is_a_difference_where_nothing_is_declared() -> None:
+    got = START + SAME + REQUEST_ID + SOURCE + b"\r\n"
+
+    assert marks.difference(UNREAD, got, Declared.OUTBOUND) != ""
+    assert marks.difference(GET, got, Declared.INBOUND) != ""
