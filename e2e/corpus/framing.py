@@ -181,18 +181,18 @@ CASES = (
     _coding(
         "identity",
         b"Transfer-Encoding: identity\r\n",
-        rule="RFC 9112 appendix C.2.3: identity is gone",
+        rule="RFC 9112 §7: identity is no coding any more",
     ),
     _coding(
         "identity, then chunked",
         b"Transfer-Encoding: identity\r\n",
         _TE,
-        rule="RFC 9112 appendix C.2.3: identity is gone",
+        rule="RFC 9112 §7: identity is no coding any more",
     ),
     _coding(
         "chunked, identity",
         b"Transfer-Encoding: chunked, identity\r\n",
-        rule="RFC 9112 appendix C.2.3: identity is gone",
+        rule="RFC 9112 §7: identity is no coding any more",
     ),
     _coding(
         "chunked with a parameter",
