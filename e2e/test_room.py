@@ -4,6 +4,7 @@ Belongs here: what a full daemon does, and that it recovers. Does not belong her
 """
 
 import os
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -243,3 +244,36 @@ def test_of_a_burst_beyond_its_descriptors_none_is_refused_reset_or_lost(
         assert most < FEW
         assert "nothing is accepted" in log
         assert until(lambda: daemon.pod("b")["suspended"] == "")
+
+
+def test_without_any_descriptor_left_it_neither_spins_nor_ends_and_recovers(
+    node: Node, directory: Path
+) -> None:
+    """Its limit is lowered under it to what it holds: nothing it counts with, so accepting fails."""
+    with captured(node, directory, "b") as daemon:
+        service = Service(node, "b")
+        before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (daemon.descriptors(), before[1]))
+        clients = burst(node, "x", service.address, 20)
+        share = cpu_share(daemon, 1)
+        ended = sum(map(has_ended, clients))
+        for client in clients:
+            client.close()
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
+        began = time.monotonic()
+        assert until(lambda: service.is_captured("x"))
+
+        print(f"{share:.1%} of a core while nothing could be accepted; libuv closed {ended} of 20")
+        assert ended
+        print(f"captured again {time.monotonic() - began:.2f} s after")
+        assert share < 0.05
+
+
+def has_ended(client: socket.socket) -> bool:
+    client.settimeout(0.05)
+    try:
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
