@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from e2e.cluster.support.builder import Image, build
-from e2e.cluster.support.containerd import NODE_IPV4, ClusterNode
+from e2e.cluster.support.containerd import NODE_ADDRESS, ClusterNode
 from e2e.cluster.support.kubelet import Kubelet, Pod, manifest
 from e2e.cluster.support.pods_server import PodsServer
 from e2e.cluster.support.traffic import PORT, OnNode, Traffic, ask, connects, fate
@@ -133,10 +133,11 @@ def test_its_probes_are_answered(netra: Pod, on_node: OnNode) -> None:
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         where = container[probe]["httpGet"]
         # The kubelet calls the node's address, which hostNetwork makes the pod's.
-        assert until(lambda where=where: connects(on_node, (NODE_IPV4, where["port"])))
+        assert until(lambda where=where: connects(on_node, (NODE_ADDRESS, where["port"])))
         assert until(
             lambda where=where: (
-                ask(on_node, (NODE_IPV4, where["port"]), where["path"]).strip() in ("ok", "ready")
+                ask(on_node, (NODE_ADDRESS, where["port"]), where["path"]).strip()
+                in ("ok", "ready")
             )
         )
 

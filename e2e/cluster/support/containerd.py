@@ -24,7 +24,9 @@ from e2e.cluster.support.cri import Cri, CriError
 from e2e.support.daemon import until
 from netra_node.netns import Namespace
 
-#: The node's address on the pods' bridge, from which a kubelet's probes come.
+#: The node's own address, and that of pods in its network.
+NODE_ADDRESS: Final = "192.168.87.1"
+#: Its address on the pods' bridge, from which a kubelet's probes come.
 NODE_IPV4: Final = "10.87.0.1"
 NODE_IPV6: Final = "fd87::1"
 BASE_IMAGE: Final = "localhost/nt-base:1"
@@ -176,7 +178,7 @@ class ClusterNode:
             "--kill-child",
             "--mount-proc",
         ]
-        script = [sys.executable, str(_HERE / "node_init.py"), str(self.scratch)]
+        script = [sys.executable, str(_HERE / "node_init.py"), str(self.scratch), NODE_ADDRESS]
         parent = subprocess.Popen(
             [*argv, *script],
             start_new_session=True,

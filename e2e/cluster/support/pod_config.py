@@ -31,6 +31,20 @@ _SECURITY_FIELDS: Final = {
     *("allowPrivilegeEscalation", "capabilities", "privileged", "readOnlyRootFilesystem"),
     *("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile"),
 }
+#: What a kubelet asks for unless `procMount` says otherwise.
+_MASKED: Final = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+)
+_READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _PROPAGATION: Final = {
     None: "PROPAGATION_PRIVATE",
     "HostToContainer": "PROPAGATION_HOST_TO_CONTAINER",
@@ -155,6 +169,8 @@ class PodConfig:
             readonly_rootfs=context.get("readOnlyRootFilesystem", False),
             no_new_privs=not context.get("allowPrivilegeEscalation", True),
             seccomp=self._seccomp(context),
+            masked_paths=_MASKED,
+            readonly_paths=_READ_ONLY,
         )
         if "runAsUser" in context:
             made.run_as_user.value = context["runAsUser"]
