@@ -58,7 +58,7 @@ from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.families import Readings as ScrapeReadings
 from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
 from netra_node.watchdog import Watchdog
-from netra_node.workload import Ground, Reading, Workload
+from netra_node.workload import Ground, Reading, Workload, rehearse
 
 _log = logging.getLogger(__name__)
 
@@ -178,8 +178,8 @@ class App:
         self._settings = settings
         self._watchdog = watchdog
         policy = enrolment_policy(settings)
-        self._source = pod_source(settings, policy)
         self._decisions = Decisions(policy)
+        self._source = pod_source(settings, policy, self._decisions.of)
         self._telemetry = Telemetry(
             _telemetry_options(settings),
             ScrapeReadings(
@@ -214,6 +214,7 @@ class App:
             loop.add_signal_handler(number, self._stopping.set)
         _log.info("netra-node %s starts: pid %d", __version__, os.getpid())
         _log.info("at most %d file descriptors", self._descriptor_limit)
+        await asyncio.to_thread(rehearse, self._ground, self._settings.pods.options)
         admin = await self._start_admin()
         self._telemetry.start()
         if self._source.listed:
@@ -368,8 +369,32 @@ def _where_spans_go(export: ExportSettings | None) -> str | None:
     return None if export is None else str(export.endpoint)
 
 
-def pod_source(settings: Settings, policy: EnrolmentPolicy) -> Source:
-    """Return where pods come from. Raises SourceError where it cannot be used."""
+def http_limits(settings: Settings) -> Limits:
+    """Return what the core refuses to exceed."""
+    limits = settings.limits
+    return Limits(head=limits.head, fields=limits.headers, unanswered=limits.pipelined)
+
+
+def enrolment_policy(settings: Settings) -> EnrolmentPolicy:
+    """Return how pods are decided about; for commands that look at pods as the daemon would, too."""
+    pods = settings.pods
+    return EnrolmentPolicy(
+        opt_in=pods.opt_in,
+        service_labels=pods.service_labels,
+        service_template=pods.service_template,
+        node_name=pods.node_name,
+        own_uid=pods.own_uid,
+        resource=pods.resource,
+        options=pods.options,
+    )
+
+
+def pod_source(
+    settings: Settings,
+    policy: EnrolmentPolicy,
+    digest: Callable[[Entry], object] = lambda _entry: None,
+) -> Source:
+    """Return where pods come from; for `digest` see `KubeletSource`. Raises SourceError where it cannot be used."""
     source = settings.pods.source
     if isinstance(source, Path):
         return FileSource(source)
@@ -378,6 +403,7 @@ def pod_source(settings: Settings, policy: EnrolmentPolicy) -> Source:
         CniCache(source.cni_results),
         Namespaces(source.netns_directory, source.proc),
         functools.partial(may_be_captured, policy=policy),
+        digest,
     )
 
 

@@ -29,7 +29,7 @@ from netra_node.core.addresses import OriginalDst
 from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
 from netra_node.core.records import Direction, Observer
-from netra_node.interception import routes
+from netra_node.interception import encode, routes
 from netra_node.interception.lease import Lease
 from netra_node.interception.ruleset import (
     ANYIP_V4,
@@ -251,30 +251,19 @@ class Workload:
 
     async def _prepare(self, namespace: Namespace, doors: "_Doors") -> RuleSet:
         """Return what the pod's rules are whatever its options."""
-        return RuleSet(
+        replies = await asyncio.to_thread(namespace.run, routes.prepare_replies)
+        return replace(
+            _basis(self._ground),
             ipv6=doors.ipv6,
             outbound_port=doors.outbound_port,
-            heartbeat_milliseconds=self._ground.heartbeat_milliseconds,
-            heartbeat_port=heartbeat_port(self._ground.table),
-            replies=await asyncio.to_thread(namespace.run, routes.prepare_replies),
-            owner=self._ground.owner,
+            replies=replies,
         )
 
     async def _rules_for(self, options: PodOptions) -> RuleSet:
         """Return the rules of `options`; the listeners that they lead to are there then."""
         redirect = options.inbound_mode is InboundMode.REDIRECT
-        return replace(
-            self._rules,
-            inbound_port=await self._redirected_to() if redirect else self.ports[0],
-            inbound_ports=options.inbound_ports,
-            outbound_ports=options.outbound_ports,
-            outbound_skip=options.outbound_skip,
-            inbound_probability=options.inbound_probability,
-            outbound_probability=options.outbound_probability,
-            inbound_mode=options.inbound_mode,
-            exempt_user=options.exempt_user,
-            exempt_group=options.exempt_group,
-        )
+        inbound_port = await self._redirected_to() if redirect else self.ports[0]
+        return _with_options(self._rules, inbound_port, options)
 
     async def _redirected_to(self) -> int:
         """Return the port where redirected connections arrive, at addresses that are not the pod's. From now on we listen."""
@@ -504,6 +493,38 @@ class Workload:
             if not self._listeners.open:
                 return
             await asyncio.sleep(0)
+
+
+def rehearse(ground: Ground, options: PodOptions) -> None:
+    """Encode the rules of a pod without wishes of its own: the first one would wait for that, some 30 ms.
+
+    To be called in a worker thread.
+    """
+    encode.install(_with_options(_basis(ground), ground.inbound_port, options), ground.table)
+
+
+def _basis(ground: Ground) -> RuleSet:
+    return RuleSet(
+        outbound_port=ground.outbound_port,
+        heartbeat_milliseconds=ground.heartbeat_milliseconds,
+        heartbeat_port=heartbeat_port(ground.table),
+        owner=ground.owner,
+    )
+
+
+def _with_options(rules: RuleSet, inbound_port: int, options: PodOptions) -> RuleSet:
+    return replace(
+        rules,
+        inbound_port=inbound_port,
+        inbound_ports=options.inbound_ports,
+        outbound_ports=options.outbound_ports,
+        outbound_skip=options.outbound_skip,
+        inbound_probability=options.inbound_probability,
+        outbound_probability=options.outbound_probability,
+        inbound_mode=options.inbound_mode,
+        exempt_user=options.exempt_user,
+        exempt_group=options.exempt_group,
+    )
 
 
 def _release(lease: Lease, namespace: Namespace) -> None:

@@ -17,11 +17,12 @@ from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
 from netra_node.core.identity import PodIdentity
 from netra_node.core.ports import PortSet
 from netra_node.core.records import Observer
+from netra_node.interception import encode
 from netra_node.interception.slots import Slots
 from netra_node.netns import Namespace
 from netra_node.proxy.sockets import reset_on_close
 from netra_node.testbed import Testbed
-from netra_node.workload import CaptureError, Ground, Reading, State, Workload
+from netra_node.workload import CaptureError, Ground, Reading, State, Workload, rehearse
 from tests.interception.pods import TABLE, V4, Pod, tables
 from tests.proxy.support import (
     GET,
@@ -264,6 +265,16 @@ async def test_our_own_namespace_is_refused(ground: Ground, reading: Reading, we
     reason = await refusal(desired(web, netns="/proc/self/ns/net"), ground, reading)
 
     assert reason == "its network namespace is the host's or the daemon's own"
+
+
+async def test_what_was_rehearsed_is_not_encoded_for_the_first_pod(
+    workload: Workload, ground: Ground
+) -> None:
+    rehearse(ground, PodOptions())
+    before = encode.install.cache_info().misses
+    await workload.start()
+
+    assert encode.install.cache_info().misses == before
 
 
 async def test_a_namespace_without_the_pods_address_is_refused(

@@ -197,13 +197,15 @@ class Decisions:
 
     def about(self, entries: Iterable[Pod | RefusedPod]) -> tuple[DesiredPod | RefusedPod, ...]:
         """Decide about the pods of a list; what its source could not read stays refused."""
-        before, self._decided = self._decided, {}
-        for entry in entries:
-            known = before.get(entry.uid)
-            if known is None or known[0] is not entry:
-                known = entry, self._decide(entry)
-            self._decided[entry.uid] = known
+        self._decided = {entry.uid: (entry, self.of(entry)) for entry in entries}
         return tuple(decision for _, decision in self._decided.values() if decision is not None)
+
+    def of(self, entry: Pod | RefusedPod) -> DesiredPod | RefusedPod | None:
+        """Decide about one of them, before the others are there."""
+        known = self._decided.get(entry.uid)
+        if known is None or known[0] is not entry:
+            known = self._decided[entry.uid] = entry, self._decide(entry)
+        return known[1]
 
     def _decide(self, entry: Pod | RefusedPod) -> DesiredPod | RefusedPod | None:
         return entry if isinstance(entry, RefusedPod) else decide(entry, self._policy)

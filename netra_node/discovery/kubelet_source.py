@@ -25,7 +25,7 @@ from netra_node.discovery.kubelet_api import KubeletError
 from netra_node.discovery.namespaces import Namespaces
 from netra_node.discovery.pod import Pod
 from netra_node.discovery.pod_list import PodListError, PodListReader
-from netra_node.discovery.sandboxes import Sandboxes
+from netra_node.discovery.sandboxes import Place, Sandboxes
 from netra_node.discovery.source import Entry
 from netra_node.discovery.turns import Turns
 from netra_node.proxy.tasks import spawn
@@ -92,10 +92,14 @@ class KubeletSource:
         cache: CniCache,
         namespaces: Namespaces,
         may_be_captured: Callable[[Pod], bool],
+        digest: Callable[[Entry], object] = lambda _entry: None,
         rhythm: Rhythm = _RHYTHM,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask nothing yet; `start` does. Only pods that `may_be_captured` are given a namespace. `clock` counts seconds."""
+        """Ask nothing yet; `start` does. Only pods that `may_be_captured` are given a namespace.
+
+        `digest` is called with each pod that is new or different, in turns of the loop, before `changed` is: what takes its time
+        can be prepared there.
+        """
         #: Why the list cannot be had, in words; None: it can.
         self.problem: str | None = None
         self._listed = False
@@ -105,7 +109,7 @@ class KubeletSource:
         self._sandboxes = Sandboxes(cache, namespaces)
         self._may_be_captured = may_be_captured
         self._rhythm = rhythm
-        self._clock = clock
+        self._digest = digest
         self._reader = PodListReader()
         #: As they were last listed, by uid.
         self._entries: dict[str, Entry] = {}
@@ -165,7 +169,7 @@ class KubeletSource:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            began = self._clock()
+            began = time.monotonic()
             try:
                 await self.look()
             except Exception:  # noqa: BLE001 - the next look may go well, and without one no pod would ever be captured again
@@ -181,23 +185,24 @@ class KubeletSource:
             self._rescan = False
             await self._cache.rescan()
         await self._poll()
-        if self._unplaced and self._clock() >= self._search_due:
+        if self._unplaced and time.monotonic() >= self._search_due:
             await self._sandboxes.search(list(self._unplaced.values()))
-            self._search_due = self._clock() + self._search.grow()
-            if await self._place_all():
-                self._changed()
+            self._search_due = time.monotonic() + self._search.grow()
+        await self._sandboxes.verify(self._entries)
+        if await self._place_all():
+            self._changed()
 
     async def _rest(self, began: float) -> None:
         """Wait until something is due or happens."""
         delay = self._retry.delay or self._rhythm.poll
         if self._unplaced:
-            delay = min(delay, max(0.0, self._search_due - self._clock()))
+            delay = min(delay, max(0.0, self._search_due - time.monotonic()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._woken.wait()
         # A kubelet that does not answer gets no more questions because of what happens.
         apart = min(self._retry.delay, 1.0) or self._rhythm.apart
-        await asyncio.sleep(max(0.0, began + apart - self._clock()))
+        await asyncio.sleep(max(0.0, began + apart - time.monotonic()))
 
     # ---- what happens in directories
 
@@ -242,6 +247,7 @@ class KubeletSource:
         is_news = self.problem is not None or not self._listed
         gone = self._take({entry.uid: entry for entry in entries})
         self.problem, self._listed = None, True
+        # before anything else is waited for
         if await self._place_all() or gone or is_news:
             self._changed()
 
@@ -258,7 +264,7 @@ class KubeletSource:
             # What is new has no namespace yet; if no CNI result tells of it, it is worth a search before long. What was there
             # before us may have had one for long.
             self._search.reset()
-            self._search_due = self._clock() + (self._search.grow() if self._listed else 0.0)
+            self._search_due = time.monotonic() + (self._search.grow() if self._listed else 0.0)
         absent = self._entries.keys() - listed.keys()
         gone = [uid for uid in absent if not self._lives_on(self._entries[uid])]
         self._entries |= listed
@@ -298,6 +304,7 @@ class KubeletSource:
         if before == after:
             return False
         self._placed[uid] = after
+        self._digest(after)
         return True
 
     def _with_place(self, entry: Entry) -> Entry:
@@ -305,7 +312,18 @@ class KubeletSource:
         if isinstance(entry, RefusedPod) or not self._may_be_captured(entry):
             return entry
         place = self._sandboxes.of(entry)
+        self._tell(entry, place)
         if place is None:
             self._unplaced[entry.uid] = entry
             return replace(entry, awaited=self._sandboxes.why_unknown(entry))
         return replace(entry, netns=place.path, addresses=place.addresses or entry.addresses)
+
+    def _tell(self, pod: Pod, place: Place | None) -> None:
+        """Tell the log what is new: with the manager's lines this is the chain of a pod's times."""
+        before = self._placed.get(pod.uid)
+        if place is not None and (not isinstance(before, Pod) or before.netns != place.path):
+            _log.debug(
+                "found %s/%s in %s by %s", pod.namespace, pod.name, place.path, place.evidence
+            )
+        elif place is None and before is None:
+            _log.debug("listed %s/%s", pod.namespace, pod.name)

@@ -62,13 +62,17 @@ class Namespaces:
         found = ((self.at(path), path) for path in paths)
         return {mount: path for mount, path in found if mount is not None and mount != self.own}
 
+    async def inside(self, path: str) -> tuple[str, ...]:
+        """Return the addresses inside one namespace; none if it cannot be entered."""
+        return await asyncio.to_thread(_addresses, path)
+
     async def addresses(self) -> dict[str, tuple[str, ...]]:
         """Return the addresses inside every namespace that has a name; those that cannot be entered have none."""
         before, self._inside = self._inside, {}
         for mount, path in self.named().items():
             inside = before.get((path, mount), ())
             # Without any it is being made.
-            self._inside[path, mount] = inside or await asyncio.to_thread(_addresses, path)
+            self._inside[path, mount] = inside or await self.inside(path)
         return {path: inside for (path, _), inside in self._inside.items()}
 
 

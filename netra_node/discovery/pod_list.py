@@ -28,33 +28,41 @@ class PodListError(ValueError):
 class PodListReader:
     """Reads one list after another; what it decoded for the last one it need not decode again."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_by_uid", "_known")
 
     def __init__(self) -> None:
         """Know no pod."""
         self._known: Mapping[bytes, Entry] = {}
+        self._by_uid: Mapping[str, Entry] = {}
 
     async def read(self, body: bytes) -> tuple[Entry, ...]:
         """Return the pods of the list `body`, in its order, which is random. Raises PodListError, remembering the last list.
 
-        A pod that cannot be read is a RefusedPod among the others. What has not changed is the same object as before.
+        A pod that cannot be read is a RefusedPod among the others. What has not changed, as far as we care, is the same object as
+        before: a kubelet writes a pod's probes and managed fields anew all the time.
         """
+        turns = Turns()
         items = _items(body)
         try:
-            known = await self._read_pieces(items)
+            known = await self._read_pieces(items, turns)
         except (ValueError, RecursionError):
-            return await _read_slowly(items)
+            return await _read_slowly(items, turns)
         self._known = known
+        self._by_uid = {entry.uid: entry for entry in known.values()}
         return tuple(known.values())
 
-    async def _read_pieces(self, items: bytes) -> dict[bytes, Entry]:
-        turns = Turns()
+    async def _read_pieces(self, items: bytes, turns: Turns) -> dict[bytes, Entry]:
         found: dict[bytes, Entry] = {}
         for piece in _split(items):
-            known = self._known.get(piece)
-            found[piece] = _entry(json.loads(piece)) if known is None else known
             await turns.pause()
+            known = self._known.get(piece)
+            found[piece] = self._read_piece(piece) if known is None else known
         return found
+
+    def _read_piece(self, piece: bytes) -> Entry:
+        entry = _entry(json.loads(piece))
+        before = self._by_uid.get(entry.uid)
+        return before if before is not None and before == entry else entry
 
 
 def _items(body: bytes) -> bytes:
@@ -86,9 +94,8 @@ def _split(items: bytes) -> Iterator[bytes]:
             yield (_BETWEEN[2:] if i else b"") + piece + (b"}" if i < last else b"")
 
 
-async def _read_slowly(items: bytes) -> tuple[Entry, ...]:
+async def _read_slowly(items: bytes, turns: Turns) -> tuple[Entry, ...]:
     """Read a list that is JSON and not as Go writes it: it is decoded anew each time."""
-    turns = Turns()
     found = []
     try:
         for form in _decode_each(items.decode()):

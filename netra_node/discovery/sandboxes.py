@@ -6,13 +6,14 @@ inside with those given here, holding the namespace (`workload`). In this order:
 1. the CNI result of the pod's newest sandbox: its path, while a namespace is there;
 2. what was found before, while that namespace is at its path: the result goes before the namespace does;
 3. the one namespace under /run/netns that has an address of the CNI result: some plugins (Calico's) tell no path;
-4. the namespace of the pod's processes, by its name under /run/netns if it has one.
+4. the namespace of the pod's processes, by its name under /run/netns if it has one; when the kubelet tells the pod's address, it
+   must be there.
 
-The pod's address in the kubelet's list finds nothing: it comes late, and stays for seconds when another pod has it.
+The address in the kubelet's list finds nothing: it comes late, and stays for seconds when another pod has it.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from netra_node.discovery.cni_cache import CniCache
@@ -73,6 +74,22 @@ class Sandboxes:
         missing = [pod for pod in pods if self.of(pod) is None]
         missing = await self._search_addresses(missing)
         await self._search_processes(missing)
+
+    async def verify(self, pods: Mapping[str, object]) -> None:
+        """Let go of what processes alone showed where the address that `pods` have by now is not inside."""
+        for uid, place in list(self._found.items()):
+            pod = pods.get(uid)
+            if not place.addresses and isinstance(pod, Pod) and pod.addresses:
+                inside = await self._namespaces.inside(place.path)
+                self._weigh_addresses(pod, place, inside)
+
+    def _weigh_addresses(self, pod: Pod, place: Place, inside: tuple[str, ...]) -> None:
+        if not set(pod.addresses).isdisjoint(inside):
+            self._found[pod.uid] = replace(place, addresses=pod.addresses)
+        elif inside:
+            # None at all: it is about to end, or may not be entered, which whoever captures it will say.
+            self._why[pod.uid] = f"its processes' does not have its address {pod.addresses[0]}"
+            del self._found[pod.uid]
 
     def _results(self, pod: Pod) -> tuple[CniResult, ...]:
         return self._cache.of(pod.uid, pod.namespace, pod.name)

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-#: Half of what anything of ours may hold the loop for: the last piece of a turn is done whole.
-_TURN: Final = 0.0005
+#: A third of what anything of ours may hold the loop for: the last piece of a turn is done whole.
+_TURN: Final = 0.0003
 
 
 class Turns:

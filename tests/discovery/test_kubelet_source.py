@@ -18,6 +18,7 @@ from netra_node.core.desired import DesiredPod, RefusedPod
 from netra_node.discovery.enrolment import EnrolmentPolicy, decide_all, may_be_captured
 from netra_node.discovery.kubelet_api import KubeletError
 from netra_node.discovery.kubelet_source import KubeletSource, Rhythm
+from netra_node.discovery.pod import Pod
 from tests.discovery.node import SANDBOX, UID, Node
 from tests.discovery.recorded import OPT_IN, items, listed
 
@@ -71,6 +72,7 @@ class Scene(Node):
         self.kubelet = FakeKubelet()
         self.source: KubeletSource | None = None
         self.changes = 0
+        self.digested: list[Pod | RefusedPod] = []
 
     def begin(self, rhythm: Rhythm = QUICK) -> KubeletSource:
         self.source = KubeletSource(
@@ -78,6 +80,7 @@ class Scene(Node):
             self.cache,
             self.namespaces,
             partial(may_be_captured, policy=POLICY),
+            self.digested.append,
             rhythm,
         )
         self.source.start(self._changed)
@@ -160,6 +163,16 @@ async def test_a_change_is_told_and_nothing_else(running: Scene) -> None:
     running.kubelet.answer = pod_list(pod(), pod("orders", "uid-orders"))
     await running.until(lambda: "orders" in running.decisions())
     assert running.changes == before + 1
+
+
+async def test_what_is_new_or_different_can_be_prepared_before_it_is_told(running: Scene) -> None:
+    source = running.begin()
+    await running.captures(web="cni-1")
+    running.kubelet.answer = pod_list(pod(), pod("orders", "uid-orders"))
+    await running.until(lambda: "orders" in running.decisions())
+
+    assert {entry.name for entry in running.digested} == {"web", "orders"}
+    assert all(any(entry is known for known in running.digested) for entry in source.pods)
 
 
 async def test_a_namespace_that_appears_is_reason_to_ask(scene: Scene) -> None:
@@ -330,6 +343,7 @@ async def test_trap_2_random_order_is_no_change(scene: Scene) -> None:
     scene.kubelet.answer = listed("20-ninety-pods")
     scene.begin()
     await scene.until(lambda: len(scene.captured()) > 80)
+    await scene.asked_again()
     before, found = scene.changes, scene.captured()
     scene.kubelet.answer = pod_list(*reversed(items("20-ninety-pods")))
     await scene.asked_again()

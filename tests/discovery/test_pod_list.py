@@ -93,6 +93,14 @@ async def test_what_has_not_changed_is_not_decoded_again() -> None:
     assert changed.labels == {"x": "y"}
 
 
+async def test_a_change_that_nobody_cares_about_is_none() -> None:
+    reader = PodListReader()
+    (before,) = await reader.read(pod_list(form("a", resourceVersion="1")))
+    (after,) = await reader.read(pod_list(form("a", resourceVersion="2")))
+
+    assert after is before
+
+
 async def test_what_was_not_in_the_last_list_is_not_remembered() -> None:
     reader = PodListReader()
     (before,) = await reader.read(pod_list(form("a")))

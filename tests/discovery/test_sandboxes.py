@@ -278,6 +278,44 @@ async def test_trap_6_processes_in_our_own_namespace_are_no_evidence(node: Known
     assert await node.search() == str(node.root / "proc/19/ns/net")
 
 
+@pytest.mark.netns
+def test_what_processes_showed_must_have_the_address_that_the_kubelet_tells_later(
+    real: tuple[Known, Testbed],
+) -> None:
+    node, bed = real
+    pod = bed.add_pod("web")
+    process = node.root / "proc" / "17"
+    (process / "ns").mkdir(parents=True)
+    (process / "cgroup").write_text(f"0::/kubepods/pod{UID}/{SANDBOX}\n")
+    (process / "ns" / "net").symlink_to(pod.path)
+    path = str(process / "ns" / "net")
+
+    assert asyncio.run(node.search(SILENT)) == path
+    asyncio.run(node.sandboxes.verify({UID: SILENT}))
+    assert node.path() == path
+    asyncio.run(node.sandboxes.verify({UID: replace(WEB, addresses=(pod.ipv4,))}))
+    place = node.place()
+    assert place is not None
+    assert place.addresses == (pod.ipv4,)
+    asyncio.run(node.sandboxes.verify({UID: WEB}))
+    assert node.path() == path
+
+
+@pytest.mark.netns
+def test_what_processes_showed_without_that_address_is_let_go(real: tuple[Known, Testbed]) -> None:
+    node, bed = real
+    pod = bed.add_pod("web")
+    process = node.root / "proc" / "17"
+    (process / "ns").mkdir(parents=True)
+    (process / "cgroup").write_text(f"0::/kubepods/pod{UID}/{SANDBOX}\n")
+    (process / "ns" / "net").symlink_to(pod.path)
+
+    assert asyncio.run(node.search(WEB)) is not None
+    asyncio.run(node.sandboxes.verify({UID: WEB}))
+    assert node.path() is None
+    assert node.sandboxes.why_unknown(WEB).endswith("does not have its address 10.77.0.10")
+
+
 async def test_a_search_reads_results_that_nobody_told_of(node: Known) -> None:
     path = node.namespace("cni-1")
     form = cni.result(UID, netns="/run/netns/cni-1")

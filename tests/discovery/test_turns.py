@@ -23,15 +23,15 @@ async def others_run_during(pause: Turns) -> bool:
 async def test_a_short_turn_goes_on() -> None:
     clock = Clock()
     turns = Turns(clock)
-    clock.now = 0.0004
+    clock.now = 0.0002
 
     assert not await others_run_during(turns)
 
 
-async def test_after_half_a_millisecond_others_run() -> None:
+async def test_after_a_third_of_a_millisecond_others_run() -> None:
     clock = Clock()
     turns = Turns(clock)
-    clock.now = 0.0005
+    clock.now = 0.0003
 
     assert await others_run_during(turns)
 
@@ -39,7 +39,7 @@ async def test_after_half_a_millisecond_others_run() -> None:
 async def test_then_a_new_turn_begins() -> None:
     clock = Clock()
     turns = Turns(clock)
-    clock.now = 0.0005
+    clock.now = 0.0003
     await turns.pause()
 
     assert not await others_run_during(turns)
