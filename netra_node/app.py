@@ -25,7 +25,7 @@ from netra_node.admin.listener import open_listener
 from netra_node.admin.pages import Document, debug_server, public_server
 from netra_node.admin.readiness import Readiness
 from netra_node.admin.server import AdminServer
-from netra_node.capacity import Descriptors
+from netra_node.capacity import Descriptors, Told
 from netra_node.core.addresses import PodUid
 from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod, RefusedPod
@@ -192,6 +192,7 @@ class App:
         )
         self._readings = PodReadings(settings.tracing, http_limits(settings), self._telemetry)
         self._descriptor_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._descriptor_news = Told()
         self._descriptors = Descriptors(self._descriptor_limit, self._descriptors_changed)
         self._ground = _ground(settings, slots, self._descriptors, owner=_try_owner(has_owner_flag))
         self._manager = Manager(
@@ -285,13 +286,9 @@ class App:
 
     def _descriptors_changed(self) -> None:
         self._manager.mind_descriptors()
-        found = self._descriptors
-        if found.exhausted:
-            _log.warning("nothing is accepted until file descriptors are free again")
-        elif found.scarce:
-            _log.warning("new connections go direct: hardly any file descriptors are left")
-        else:
-            _log.info("there are file descriptors again")
+        level, sentence = _about(self._descriptors)
+        if self._descriptor_news.is_news(sentence):
+            _log.log(level, sentence)
 
     def _want(self) -> None:
         """Take over what the source knows now."""
@@ -367,6 +364,15 @@ class App:
 def _where_spans_go(export: ExportSettings | None) -> str | None:
     """Return the collector without its query, which may hold a token; None: spans stay in memory."""
     return None if export is None else str(export.endpoint)
+
+
+def _about(descriptors: Descriptors) -> tuple[int, str]:
+    """Return what the log is told, and how loudly."""
+    if descriptors.exhausted:
+        return logging.WARNING, "nothing is accepted until file descriptors are free again"
+    if descriptors.scarce:
+        return logging.WARNING, "new connections go direct: hardly any file descriptors are left"
+    return logging.INFO, "there are file descriptors again"
 
 
 def http_limits(settings: Settings) -> Limits:
