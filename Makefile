@@ -50,7 +50,7 @@ long: .venv
 	$(call pytest,$(BIN)/pytest -m long)
 
 e2e: .venv
-	e2e/install-debian
+	e2e/install-cluster
 	$(call pytest,$(BIN)/pytest -m cluster e2e)
 
 bench: .venv
