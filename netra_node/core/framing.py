@@ -24,7 +24,7 @@ _RUN = b"*+" if sys.version_info >= (3, 11, 5) else b"*"
 # Tiny chunks and trailers by the thousand in one read would hold the loop for 100 ms if each cost a step in Python; a run
 # of them costs one match. Only lines far below any line limit are in a run, so that the limit stays exact.
 _TRAILER_LINES = re.compile(
-    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,99}+:[^\x00-\x08\x0a-\x1f\x7f]{0,999}+\r\n)" + _RUN
+    rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,999}+:[^\x00-\x08\x0a-\x1f\x7f]{0,3999}+\r\n)" + _RUN
 )
 
 
@@ -34,14 +34,14 @@ def _digit(value: int) -> bytes:
 
 def _chunks_by_first_digit(first: int) -> bytes:
     """Return a pattern for a chunk whose size is this hexadecimal digit, or this one and another."""
-    line_end = rb"(?:\r\n|[ \t]*+;[^\x00-\x08\x0a-\x1f\x7f]{0,64}+\r\n)"
+    line_end = rb"(?:\r\n|[ \t]*+;[^\x00-\x08\x0a-\x1f\x7f]{0,999}+\r\n)"
     short = b"%b.{%d}" % (line_end, first)
     longer = (b"%b\r\n.{%d}" % (_digit(second), 16 * first + second) for second in range(16))
     return b"%b(?:%b|%b)\r\n" % (_digit(first), short, b"|".join(longer))
 
 
 _SMALL_CHUNKS = re.compile(
-    b"(?:0{0,9}+(?:%b))" % b"|".join(map(_chunks_by_first_digit, range(1, 16))) + _RUN, re.DOTALL
+    b"(?:0{0,13}+(?:%b))" % b"|".join(map(_chunks_by_first_digit, range(1, 16))) + _RUN, re.DOTALL
 )
 
 

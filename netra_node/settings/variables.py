@@ -387,7 +387,7 @@ MAX_HEAD_BYTES = Variable(
 MAX_HEADERS = Variable(
     "NETRA_HTTP_MAX_HEADERS",
     _count(16, 10_000),
-    "1000",
+    "200",
     "The most header fields a head may have; one with more is treated as one that is too long.",
     Origin.NEW,
 )

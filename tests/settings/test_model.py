@@ -492,7 +492,7 @@ def test_a_bad_secret_is_told_without_its_value() -> None:
 
 def test_limits_have_defaults() -> None:
     assert read().limits == LimitSettings(
-        head=65536, headers=1000, pipelined=64, buffered=65536, connections=4096
+        head=65536, headers=200, pipelined=64, buffered=65536, connections=4096
     )
 
 
