@@ -91,8 +91,11 @@ def test_what_the_daemon_reads_of_the_node_is_mounted_where_it_looks() -> None:
     assert mounts[str(source.netns_directory)]["mountPropagation"] == "HostToContainer"
 
 
-def test_it_writes_nothing_on_the_node() -> None:
-    assert all(mount["readOnly"] for mount in CONTAINER["volumeMounts"])
+def test_it_writes_nothing_on_the_node_but_network_switches_of_pods() -> None:
+    writable = [m["mountPath"] for m in CONTAINER["volumeMounts"] if not m.get("readOnly", False)]
+    proc = Settings.from_env(ENVIRONMENT).proc
+
+    assert writable == [str(proc / "sys/net")]
     assert CONTAINER["securityContext"]["readOnlyRootFilesystem"]
 
 

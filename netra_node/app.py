@@ -407,7 +407,7 @@ def pod_source(
     return KubeletSource(
         Kubelet(source.access),
         CniCache(source.cni_results),
-        Namespaces(source.netns_directory, source.proc),
+        Namespaces(source.netns_directory, settings.proc),
         functools.partial(may_be_captured, policy=policy),
         digest,
     )
@@ -439,6 +439,7 @@ def _ground(settings: Settings, slots: Slots, descriptors: Descriptors, *, owner
         outbound_port=settings.ports.outbound,
         heartbeat_milliseconds=settings.heartbeat_ms,
         buffer=settings.limits.buffered,
+        proc=settings.proc,
     )
 
 

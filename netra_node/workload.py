@@ -15,12 +15,14 @@ Leaving: the lease's capture chains first, listeners after the handshakes under 
 
 import asyncio
 import errno
+import functools
 import logging
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from pathlib import Path
 from typing import Final
 
 from netra_node import netns
@@ -118,6 +120,8 @@ class Ground:
     owner: bool = True
     #: Bytes that a connection keeps each way (`proxy.connection.Route`).
     buffer: int = 64 * 1024
+    #: A /proc whose network switches can be written, if there is one.
+    proc: Path = Path("/proc")
     #: The namespaces that workloads hold now: a second one in the same would take away the first one's routes.
     held: set[NamespaceId] = field(default_factory=set)
     #: How often new connections of a pod began to go direct for want of something.
@@ -251,7 +255,8 @@ class Workload:
 
     async def _prepare(self, namespace: Namespace, doors: "_Doors") -> RuleSet:
         """Return what the pod's rules are whatever its options."""
-        replies = await asyncio.to_thread(namespace.run, routes.prepare_replies)
+        prepare = functools.partial(routes.prepare_replies, self._ground.proc)
+        replies = await asyncio.to_thread(namespace.run, prepare)
         return replace(
             _basis(self._ground),
             ipv6=doors.ipv6,

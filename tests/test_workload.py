@@ -187,6 +187,23 @@ async def test_it_knows_the_addresses_of_its_namespace(workload: Workload, web: 
     assert web.ipv4 in workload.addresses
 
 
+async def test_network_switches_are_written_where_the_nodes_proc_is(
+    web: Pod, ground: Ground, reading: Reading, tmp_path: Path
+) -> None:
+    switches = [
+        tmp_path / "sys/net" / name
+        for name in ("ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect")
+    ]
+    for switch in switches:
+        switch.parent.mkdir(parents=True, exist_ok=True)
+        switch.write_text("0")
+    workload = Workload(desired(web), replace(ground, proc=tmp_path), reading)
+    await workload.start()
+    await workload.abandon()
+
+    assert [switch.read_text() for switch in switches] == ["1"] * 3
+
+
 async def test_a_connection_to_the_pod_passes_through_us_as_the_clients(
     workload: Workload, web: Pod, orders: Pod, observer: RecordingObserver
 ) -> None:

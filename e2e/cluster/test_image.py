@@ -127,6 +127,9 @@ def test_doctor_finds_all_it_needs(netra: Pod) -> None:
     printed = execute(netra, "netra-node", "doctor")
     print(printed)
 
+    assert "pods can be captured here" in printed
+    assert "network switches of a namespace can be written" in printed
+
 
 def test_its_probes_are_answered(netra: Pod, on_node: OnNode) -> None:
     (container,) = netra.manifest["spec"]["containers"]
@@ -168,6 +171,15 @@ def test_a_pod_is_captured_from_inside_the_container(web: Pod, client: Pod) -> N
     assert until(lambda: fate(web, (client.ipv4, PORT)) is Fate.CAPTURED)
     for address in web.addresses:
         assert fate(client, (address, PORT)) is Fate.CAPTURED
+
+
+def test_the_pod_s_network_switches_are_on_and_the_node_s_are_not(
+    web: Pod, client: Pod, on_node: OnNode
+) -> None:
+    switch = Path("/proc/sys/net/ipv4/tcp_fwmark_accept")
+    found = [place.run_inside(switch.read_text).strip() for place in (web, client, on_node)]
+
+    assert found == ["1", "0", "0"]
 
 
 def test_an_application_sees_a_client_s_port_below_1024(web: Pod, client: Pod) -> None:

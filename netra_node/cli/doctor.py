@@ -61,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Check everything and return the exit code."""
-    found = [*_machine(), *_configuration(os.environ)]
+    found = [*_machine(os.environ), *_configuration(os.environ)]
     if args.json:
         print(json.dumps(document(found), indent=2))
     else:
@@ -69,8 +69,9 @@ def main(args: argparse.Namespace) -> int:
     return 0 if passed(found) else _FAILED
 
 
-def _machine() -> Iterator[Check]:
-    trial = _try_kernel()
+def _machine(environ: Mapping[str, str]) -> Iterator[Check]:
+    # A bad value is told with the settings.
+    trial = _try_kernel(Environment(environ).value(v.PROC))
     yield checks.kernel(platform.release())
     yield checks.capabilities(missing_capabilities(Path("/proc/self/status").read_text()))
     yield from checks.kernel_trial(trial)
@@ -80,9 +81,9 @@ def _machine() -> Iterator[Check]:
     yield checks.descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
-def _try_kernel() -> Trial:
+def _try_kernel(proc: Path) -> Trial:
     """Run the trial in a process of its own; one that does not end well is a refusal."""
-    argv = [sys.executable, "-m", "netra_node.cli.doctor_trial"]
+    argv = [sys.executable, "-m", "netra_node.cli.doctor_trial", str(proc)]
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, timeout=_TRIAL_SECONDS, check=True

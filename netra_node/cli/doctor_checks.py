@@ -158,7 +158,7 @@ def _switches(trial: Trial) -> Check:
         "" if trial.switches else "it cannot be written",
         "network switches of a namespace can be written",
         "answers then keep their mark without connection tracking, and survive its loss",
-        "mount a writable /proc, or leave it: connection tracking remembers the mark instead",
+        "mount the node's /proc/sys/net and set NETRA_PROC, or leave it: connection tracking remembers the mark instead",
     )
 
 

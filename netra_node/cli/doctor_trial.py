@@ -1,7 +1,7 @@
 """Tries on this kernel what the daemon will ask of it, in a network namespace that ends with this process.
 
 Belongs here: trying, and what was refused. Does not belong here: what that means (`doctor_checks`). It is a program of its own,
-`python -m netra_node.cli.doctor_trial`, as a process that enters a namespace does not come back; it prints one JSON object.
+`python -m netra_node.cli.doctor_trial PROC`, as a process that enters a namespace does not come back; it prints one JSON object.
 """
 
 import ctypes
@@ -46,14 +46,14 @@ class Trial:
     ipv6: bool = True
 
 
-def main() -> int:
-    """Try everything and print it."""
+def main(proc: Path) -> int:
+    """Try everything and print it; `proc` is the /proc that the daemon would write to."""
     slots = Slots(1)
-    json.dump(asdict(_trial(slots)), sys.stdout)
+    json.dump(asdict(_trial(slots, proc)), sys.stdout)
     return 0
 
 
-def _trial(slots: Slots) -> Trial:
+def _trial(slots: Slots, proc: Path) -> Trial:
     ordinary = bool(missing_capabilities(Path("/proc/self/status").read_text()))
     try:
         rootless.enter() if ordinary else _leave_home()
@@ -66,7 +66,7 @@ def _trial(slots: Slots) -> Trial:
         routes=_refusal(routes.add),
         transparent=_refusal(_try_transparent),
         cookie=netns.home().cookie != 0,
-        switches=routes.prepare_replies() is Replies.SYSCTL,
+        switches=routes.prepare_replies(proc) is Replies.SYSCTL,
         ipv6=_has_ipv6(),
     )
 
@@ -134,4 +134,4 @@ def _has_ipv6() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

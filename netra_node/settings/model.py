@@ -40,7 +40,6 @@ class KubeletSettings:
     access: KubeletAccess
     cni_results: tuple[Path, ...]
     netns_directory: Path
-    proc: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +134,8 @@ class Settings:
     spans: SpanSettings
     #: None: spans stay in memory.
     export: ExportSettings | None
+    #: Where the node's /proc is.
+    proc: Path
     heartbeat_ms: int
     watchdog_ms: int
     drain_ms: int
@@ -155,6 +156,7 @@ class Settings:
             limits=_limits(env),
             spans=_spans(env),
             export=_export(env),
+            proc=env.value(v.PROC),
             heartbeat_ms=env.value(v.HEARTBEAT),
             watchdog_ms=env.value(v.WATCHDOG),
             drain_ms=env.value(v.DRAIN),
@@ -215,7 +217,6 @@ def _kubelet(env: Environment) -> KubeletSettings:
         access=access,
         cni_results=env.value(v.CNI_RESULTS),
         netns_directory=env.value(v.NETNS_DIRECTORY),
-        proc=env.value(v.PROC),
     )
 
 

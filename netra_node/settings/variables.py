@@ -171,7 +171,8 @@ PROC = Variable(
     "NETRA_PROC",
     _PATH,
     "/proc",
-    "The node's /proc as the daemon sees it: the namespace of a pod without CNI result is known by its processes.",
+    "The node's /proc as the daemon sees it: the namespace of a pod without CNI result is known by its processes, and the "
+    "network switches of pods are written there.",
     Origin.NEW,
 )
 OPT_IN_LABEL = Variable(

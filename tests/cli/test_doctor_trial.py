@@ -14,7 +14,7 @@ pytestmark = pytest.mark.netns
 
 
 def run(*prefix: str) -> dict[str, Any]:
-    trial = [*prefix, *python("netra_node.cli.doctor_trial")]
+    trial = [*prefix, *python("netra_node.cli.doctor_trial"), "/proc"]
     done = subprocess.run(trial, capture_output=True, text=True, timeout=20, check=True)
     assert done.stderr == ""
     found: dict[str, Any] = json.loads(done.stdout)
