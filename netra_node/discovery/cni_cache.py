@@ -38,12 +38,15 @@ class CniCache:
     def __init__(self, directories: tuple[Path, ...]) -> None:
         """Know nothing yet; `read` and `rescan` look."""
         self.directories = directories
+        #: Counts the changes: while it stands, every answer is what it was.
+        self.changes = 0
         self._files: dict[Path, _Kept] = {}
         self._by_pod: dict[str, dict[Path, _Kept]] = {}
 
     def read(self, path: Path) -> CniResult | None:
         """Look at one file, which may have changed, come or gone; return what it says now."""
         kept = _load(path)
+        self.changes += 1
         self._drop(path)
         if kept is None:
             return None
@@ -65,6 +68,7 @@ class CniCache:
         turns = Turns()
         found = dict(_versions(self.directories))
         for path in self._files.keys() - found.keys():
+            self.changes += 1
             self._drop(path)
         for path, version in found.items():
             kept = self._files.get(path)

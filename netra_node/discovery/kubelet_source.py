@@ -117,6 +117,8 @@ class KubeletSource:
         self._absent: set[str] = set()
         #: All with their namespaces.
         self._placed: dict[str, Entry] = {}
+        #: What each of these was made of.
+        self._grounds: dict[str, tuple[Entry, Place | None, str]] = {}
         #: Those of which no namespace is known.
         self._unplaced: dict[str, Pod] = {}
         self._inotify = Inotify((*cache.directories, namespaces.directory), self._happened)
@@ -185,12 +187,12 @@ class KubeletSource:
             self._rescan = False
             await self._cache.rescan()
         await self._poll()
-        if self._unplaced and time.monotonic() >= self._search_due:
+        searched = bool(self._unplaced) and time.monotonic() >= self._search_due
+        if searched:
             await self._sandboxes.search(list(self._unplaced.values()))
             self._search_due = time.monotonic() + self._search.grow()
-        await self._sandboxes.verify(self._entries)
-        if await self._place_all():
-            self._changed()
+        if await self._sandboxes.verify(self._entries) or searched:
+            await self._place_and_tell()
 
     async def _rest(self, began: float) -> None:
         """Wait until something is due or happens."""
@@ -248,8 +250,7 @@ class KubeletSource:
         gone = self._take({entry.uid: entry for entry in entries})
         self.problem, self._listed = None, True
         # before anything else is waited for
-        if await self._place_all() or gone or is_news:
-            self._changed()
+        await self._place_and_tell(is_news=gone or is_news)
 
     def _fail(self, error: Exception) -> None:
         """Keep what is known: that the kubelet does not tell is no change."""
@@ -283,47 +284,58 @@ class KubeletSource:
         for uid in uids:
             del self._entries[uid]
             self._placed.pop(uid, None)
+            self._grounds.pop(uid, None)
             self._unplaced.pop(uid, None)
         self._absent.difference_update(uids)
         self._sandboxes.forget(uids)
 
     # ---- where each is
 
-    async def _place_all(self) -> bool:
-        """Work out anew where each pod is; tell whether anything is different."""
+    async def _place_and_tell(self, *, is_news: bool = False) -> None:
+        """Work out anew where each pod is; tell if anything is different, or there is other news."""
         turns = Turns()
-        moved = False
         for uid in list(self._entries):
             # an event may have dropped it between two turns
-            moved |= uid in self._entries and self._place(uid)
+            is_news |= uid in self._entries and self._place(uid)
             await turns.pause()
-        return moved
+        if is_news:
+            self._changed()
 
     def _place(self, uid: str) -> bool:
-        before, after = self._placed.get(uid), self._with_place(self._entries[uid])
-        if before == after:
+        """Work out anew where one is; tell whether anything is different."""
+        entry = self._entries[uid]
+        place = self._place_of(entry)
+        reason = self._sandboxes.why_unknown(uid) if uid in self._unplaced else ""
+        if self._grounds.get(uid) == (entry, place, reason):
             return False
-        self._placed[uid] = after
+        self._tell(uid, place)
+        self._grounds[uid] = entry, place, reason
+        after = self._placed[uid] = _placed(entry, place, reason)
         self._digest(after)
         return True
 
-    def _with_place(self, entry: Entry) -> Entry:
+    def _place_of(self, entry: Entry) -> Place | None:
         self._unplaced.pop(entry.uid, None)
         if isinstance(entry, RefusedPod) or not self._may_be_captured(entry):
-            return entry
+            return None
         place = self._sandboxes.of(entry)
-        self._tell(entry, place)
         if place is None:
             self._unplaced[entry.uid] = entry
-            return replace(entry, awaited=self._sandboxes.why_unknown(entry))
-        return replace(entry, netns=place.path, addresses=place.addresses or entry.addresses)
+        return place
 
-    def _tell(self, pod: Pod, place: Place | None) -> None:
+    def _tell(self, uid: str, place: Place | None) -> None:
         """Tell the log what is new: with the manager's lines this is the chain of a pod's times."""
-        before = self._placed.get(pod.uid)
-        if place is not None and (not isinstance(before, Pod) or before.netns != place.path):
-            _log.debug(
-                "found %s/%s in %s by %s", pod.namespace, pod.name, place.path, place.evidence
-            )
-        elif place is None and before is None:
-            _log.debug("listed %s/%s", pod.namespace, pod.name)
+        entry, before = self._entries[uid], self._grounds.get(uid)
+        if place is not None and (before is None or before[1] != place):
+            words = entry.namespace, entry.name, place.path, place.evidence
+            _log.debug("found %s/%s in %s by %s", *words)
+        elif uid in self._unplaced and before is None:
+            _log.debug("listed %s/%s", entry.namespace, entry.name)
+
+
+def _placed(entry: Entry, place: Place | None, awaited: str) -> Entry:
+    if isinstance(entry, RefusedPod):
+        return entry
+    if place is None:
+        return replace(entry, awaited=awaited) if awaited else entry
+    return replace(entry, netns=place.path, addresses=place.addresses or entry.addresses)

@@ -37,9 +37,9 @@ class Namespaces:
         """Return how we see what the node knows as `path`."""
         for directory in _HOST_DIRECTORIES:
             if path.startswith(directory):
-                return str(self.directory / path.removeprefix(directory))
+                return f"{self.directory}/{path.removeprefix(directory)}"
         if path.startswith(_HOST_PROC):
-            return str(self.proc / path.removeprefix(_HOST_PROC))
+            return f"{self.proc}/{path.removeprefix(_HOST_PROC)}"
         return path
 
     def at(self, path: str) -> Mount | None:

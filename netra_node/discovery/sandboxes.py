@@ -44,29 +44,45 @@ class Sandboxes:
         self._cache = cache
         self._namespaces = namespaces
         self._found: dict[str, Place] = {}
+        #: At which change of the cache that was.
+        self._found_at: dict[str, int] = {}
         self._why: dict[str, str] = {}
 
     def of(self, pod: Pod) -> Place | None:
-        """Return where the pod's namespace is now, without looking any further. Takes microseconds."""
-        for result in self._results(pod):
-            if place := self._by_path(result):
-                self._found[pod.uid] = place
-                return place
+        """Return where the pod's namespace is now, without looking any further: one `stat` while nothing changes.
+
+        What has not changed is the same object as before.
+        """
         known = self._found.get(pod.uid)
         if known is not None and self._namespaces.at(known.path) != known.mount:
-            known = self._found.pop(pod.uid)
-            return None
+            known = None
+        if known is None or self._found_at.get(pod.uid) != self._cache.changes:
+            known = self._find(pod, known)
         return known
+
+    def _find(self, pod: Pod, known: Place | None) -> Place | None:
+        """Look at the results anew; `known` is what was found before and is still there."""
+        self._found_at[pod.uid] = self._cache.changes
+        places = (self._by_path(result) for result in self._results(pod))
+        place = next((place for place in places if place is not None), None)
+        if place is None or place == known:
+            place = known
+        if place is None:
+            self._found.pop(pod.uid, None)
+        else:
+            self._found[pod.uid] = place
+        return place
 
     def forget(self, uids: Iterable[str]) -> None:
         """Let go of what is known of pods that are not asked about any more."""
         for uid in uids:
             self._found.pop(uid, None)
+            self._found_at.pop(uid, None)
             self._why.pop(uid, None)
 
-    def why_unknown(self, pod: Pod) -> str:
-        """Return why `of` knows nothing, for a person."""
-        return f"{_UNKNOWN}: {self._why.get(pod.uid, 'no CNI result')}"
+    def why_unknown(self, uid: str) -> str:
+        """Return why `of` knows nothing of that pod, for a person."""
+        return f"{_UNKNOWN}: {self._why.get(uid, 'no CNI result')}"
 
     async def search(self, pods: Iterable[Pod]) -> None:
         """Look further for pods of which `of` knows nothing; what is found it knows then."""
@@ -75,13 +91,16 @@ class Sandboxes:
         missing = await self._search_addresses(missing)
         await self._search_processes(missing)
 
-    async def verify(self, pods: Mapping[str, object]) -> None:
-        """Let go of what processes alone showed where the address that `pods` have by now is not inside."""
+    async def verify(self, pods: Mapping[str, object]) -> bool:
+        """Let go of what processes alone showed where the address that `pods` have by now is not inside; tell if it changed any."""
+        doubtful = False
         for uid, place in list(self._found.items()):
             pod = pods.get(uid)
             if not place.addresses and isinstance(pod, Pod) and pod.addresses:
                 inside = await self._namespaces.inside(place.path)
                 self._weigh_addresses(pod, place, inside)
+                doubtful = True
+        return doubtful
 
     def _weigh_addresses(self, pod: Pod, place: Place, inside: tuple[str, ...]) -> None:
         if not set(pod.addresses).isdisjoint(inside):

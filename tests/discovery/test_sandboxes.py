@@ -267,7 +267,7 @@ async def test_processes_in_several_namespaces_prove_nothing(node: Known) -> Non
     node.process(19, SANDBOX, "two")
 
     assert await node.search() is None
-    assert node.sandboxes.why_unknown(WEB).endswith("its processes are in several")
+    assert node.sandboxes.why_unknown(UID).endswith("its processes are in several")
 
 
 async def test_trap_6_processes_in_our_own_namespace_are_no_evidence(node: Known) -> None:
@@ -313,7 +313,7 @@ def test_what_processes_showed_without_that_address_is_let_go(real: tuple[Known,
     assert asyncio.run(node.search(WEB)) is not None
     asyncio.run(node.sandboxes.verify({UID: WEB}))
     assert node.path() is None
-    assert node.sandboxes.why_unknown(WEB).endswith("does not have its address 10.77.0.10")
+    assert node.sandboxes.why_unknown(UID).endswith("does not have its address 10.77.0.10")
 
 
 async def test_a_search_reads_results_that_nobody_told_of(node: Known) -> None:
@@ -342,7 +342,7 @@ async def test_a_person_is_told_what_is_missing(
         node.result(result)
     await node.search()
 
-    assert node.sandboxes.why_unknown(WEB) == f"its network namespace is not known yet: {reason}"
+    assert node.sandboxes.why_unknown(UID) == f"its network namespace is not known yet: {reason}"
 
 
 async def test_a_process_that_may_not_be_looked_at_is_told(node: Known) -> None:
@@ -351,4 +351,4 @@ async def test_a_process_that_may_not_be_looked_at_is_told(node: Known) -> None:
 
     await node.search()
 
-    assert "CAP_SYS_PTRACE" in node.sandboxes.why_unknown(WEB)
+    assert "CAP_SYS_PTRACE" in node.sandboxes.why_unknown(UID)
