@@ -110,13 +110,13 @@ def _alive(flag: int) -> list[Expression]:
     return [_address_type(flag), _lookup("alive")]
 
 
-def _syn() -> list[Expression]:
-    """FIN 1, SYN 2, RST 4 and ACK 16 of the flags, byte 13 of the TCP header: SYN alone."""
-    mask = {"mask": value(b"\x17"), "xor": value(b"\0")}
+def _flags(of: int, those: int) -> list[Expression]:
+    """Exactly `those` of the flags `of`, byte 13 of the TCP header: FIN 1, SYN 2, RST 4, ACK 16."""
+    mask = {"mask": value(bytes([of])), "xor": value(b"\0")}
     return [
         _payload(_TRANSPORT_HEADER, 13, 1),
         _expression("bitwise", sreg=1, dreg=1, len=1, **mask),
-        _compare(b"\x02"),
+        _compare(bytes([those])),
     ]
 
 
@@ -159,7 +159,8 @@ _PLAIN: Final[dict[Is | Do, Callable[[], list[Expression]]]] = {
     Is.UDP: lambda: _meta(_META_L4PROTO, bytes([socket.IPPROTO_UDP])),
     Is.IPV4: lambda: _meta(_META_NFPROTO, bytes([_NFPROTO_IPV4])),
     Is.IPV6: lambda: _meta(_META_NFPROTO, bytes([_NFPROTO_IPV6])),
-    Is.SYN: _syn,
+    Is.SYN: lambda: _flags(0x17, 0x02),
+    Is.ACK: lambda: _flags(0x10, 0x10),
     Is.FROM_LOOPBACK: lambda: _loopback(_EQUAL),
     Is.NOT_FROM_LOOPBACK: lambda: _loopback(_NOT_EQUAL),
     Is.TO_THIS_POD: lambda: [_address_type(_FIB_DESTINATION), _compare(_host32(_RTN_LOCAL))],

@@ -94,6 +94,8 @@ class Is(Enum):
     IPV6 = "meta nfproto ipv6"
     #: Without it conntrack would pick up running connections mid-stream and NAT would reset them.
     SYN = "tcp flags syn / fin,syn,rst,ack"
+    #: Every packet of a connection but its first.
+    ACK = "tcp flags ack / ack"
     FROM_LOOPBACK = 'iifname "lo"'
     NOT_FROM_LOOPBACK = 'iifname != "lo"'
     TO_THIS_POD = "fib daddr type local"
@@ -488,8 +490,25 @@ def _prerouting(rules: RuleSet) -> Chain:
             *_spared(rules),
             (Is.NOT_FROM_LOOPBACK, Is.TCP, Is.SYN, Jump("capture_in")),
             *_reopen(rules),
+            *_refuse(rules),
         ),
     )
+
+
+def _refuse(rules: RuleSet) -> tuple[Rule, ...]:
+    """Tell the application that our end of a connection is gone, where it has not heard it: a reset can be lost.
+
+    The kernel answers a packet that no socket takes by a reset, but not from an address that is not the pod's, as the client's is:
+    the application would wait for ever. `tproxy` finds our end of the connection; only where there is none it takes our
+    listener, which is transparent and so may answer from any address. What is for the application it lets pass: that end is
+    not transparent.
+    """
+
+    def refuse(family: Is, address: str) -> Rule:
+        ours = (family, Is.FROM_LOOPBACK, Is.TCP, Marked(INBOUND_MARK), Is.ACK)
+        return (*ours, Tproxy(address, rules.inbound_port))
+
+    return (refuse(Is.IPV4, "127.0.0.1"), refuse(Is.IPV6, "::1"))
 
 
 def _reopen(rules: RuleSet) -> tuple[Rule, ...]:

@@ -403,6 +403,43 @@ def dial_as(place: Place, source: tuple[str, int], port: int) -> socket.socket:
     return dialled
 
 
+def vanish(ours: socket.socket) -> None:
+    """End without a word, as after a reset that was lost (TCP_REPAIR is 19)."""
+    ours.setsockopt(socket.IPPROTO_TCP, 19, 1)
+    ours.close()
+
+
+@pytest.mark.parametrize("replies", list(Replies))
+def test_the_application_is_told_that_our_end_is_gone_when_it_writes_to_it(
+    capture: Capture, place: Place, replies: Replies
+) -> None:
+    capture(RuleSet(replies=replies))
+    client = place.connect_in()
+    upstream = dial_as(place, client.getsockname()[:2], place.app_target[1])
+    app_side = accepted_by(place.app, place.web)
+
+    vanish(upstream)
+    app_side.sendall(b"anybody there?")
+
+    with pytest.raises(ConnectionResetError):
+        app_side.recv(1)
+
+
+@pytest.mark.parametrize("replies", list(Replies))
+def test_we_are_told_that_the_applications_end_is_gone_when_we_write_to_it(
+    capture: Capture, place: Place, replies: Replies
+) -> None:
+    capture(RuleSet(replies=replies))
+    client = place.connect_in()
+    upstream = dial_as(place, client.getsockname()[:2], place.app_target[1])
+
+    vanish(accepted_by(place.app, place.web))
+    upstream.sendall(b"anybody there?")
+
+    with pytest.raises(ConnectionResetError):
+        upstream.recv(1)
+
+
 @pytest.mark.parametrize("replies", list(Replies))
 def test_the_application_sees_its_clients_address_and_port(
     capture: Capture, place: Place, replies: Replies

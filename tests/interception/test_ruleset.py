@@ -63,10 +63,21 @@ def test_whatever_is_captured_is_a_syn() -> None:
 
 
 def test_a_redirected_syn_finds_our_listener_whatever_is_in_time_wait() -> None:
-    reopen = rules_of("prerouting", RuleSet(outbound_port=99))[-2:]
+    chain = rules_of("prerouting", RuleSet(outbound_port=99))
+    reopen = [rule for rule in chain if ToPort(99) in rule]
 
     assert [rule[-1] for rule in reopen] == [Tproxy("127.0.0.1", 99), Tproxy("::1", 99)]
-    assert all({Is.FROM_LOOPBACK, Is.SYN, ToPort(99)} <= set(rule) for rule in reopen)
+    assert all({Is.FROM_LOOPBACK, Is.SYN} <= set(rule) for rule in reopen)
+
+
+def test_our_listener_takes_no_syn_that_is_for_the_application() -> None:
+    rules = rules_of("prerouting", RuleSet(inbound_port=99))
+    refuse = [
+        rule for rule in rules if Tproxy("127.0.0.1", 99) in rule or Tproxy("::1", 99) in rule
+    ]
+
+    assert len(refuse) == 2
+    assert all({Is.ACK, Marked(INBOUND_MARK)} <= set(rule) for rule in refuse)
 
 
 def test_whatever_is_captured_depends_on_the_heartbeat() -> None:
