@@ -127,6 +127,7 @@ class KubeletSource:
         self._search = _Backoff(rhythm.search_first, rhythm.search_last)
         self._search_due = 0.0
         self._rescan = True
+        self._announcing = False
         self._woken = asyncio.Event()
         self._changed: Callable[[], None] = lambda: None
         self._task: asyncio.Task[Any] | None = None
@@ -222,7 +223,7 @@ class KubeletSource:
         gone = [uid for uid in self._absent if not self._lives_on(self._entries[uid])]
         self._drop(gone)
         if gone:
-            self._changed()
+            self._announce()
         self._woken.set()
 
     def _result_happened(self, path: Path) -> None:
@@ -231,11 +232,21 @@ class KubeletSource:
             return
         uid = result.pod_uid
         if uid in self._entries and self._place(uid):
-            self._changed()
+            self._announce()
         if uid in self._unplaced or uid not in self._entries:
             # Not to be found by the result alone, or not listed yet.
             self._search_due = 0.0
             self._woken.set()
+
+    def _announce(self) -> None:
+        """Tell of a change when the events that are there have been looked at: a burst is one change."""
+        if not self._announcing:
+            self._announcing = True
+            asyncio.get_running_loop().call_soon(self._tell_of_events)
+
+    def _tell_of_events(self) -> None:
+        self._announcing = False
+        self._changed()
 
     # ---- the list
 
@@ -308,7 +319,7 @@ class KubeletSource:
         reason = self._sandboxes.why_unknown(uid) if uid in self._unplaced else ""
         if self._grounds.get(uid) == (entry, place, reason):
             return False
-        self._tell(uid, place)
+        self._log_news(uid, place)
         self._grounds[uid] = entry, place, reason
         after = self._placed[uid] = _placed(entry, place, reason)
         self._digest(after)
@@ -323,7 +334,7 @@ class KubeletSource:
             self._unplaced[entry.uid] = entry
         return place
 
-    def _tell(self, uid: str, place: Place | None) -> None:
+    def _log_news(self, uid: str, place: Place | None) -> None:
         """Tell the log what is new: with the manager's lines this is the chain of a pod's times."""
         entry, before = self._entries[uid], self._grounds.get(uid)
         if place is not None and (before is None or before[1] != place):

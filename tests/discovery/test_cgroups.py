@@ -1,6 +1,8 @@
 """The specification of `netra_node.discovery.cgroups`."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netra_node.discovery.cgroups import Owner, owner
 from tests.discovery.recorded import recorded
@@ -49,7 +51,7 @@ OUTER = "aaaaaaaa-0000-0000-0000-000000000000"
         "a pod of a node that is a pod",
     ],
 )
-def test_a_process_of_a_pod_is_known_in_every_format(path: str) -> None:
+def test_trap_9_a_process_of_a_pod_is_known_in_every_format(path: str) -> None:
     assert owner(f"12:cpu:/\n{path}\n") == Owner(UID, ID)
 
 
@@ -81,11 +83,18 @@ def test_other_processes_are_no_pods(path: str) -> None:
     assert owner(f"0::{path}\n") is None
 
 
+@given(st.text(max_size=200) | st.from_regex(r"0::(/[a-z0-9_.:-]{0,80}){1,5}\n", fullmatch=True))
+def test_any_text_has_an_owner_or_none(cgroup: str) -> None:
+    whose = owner(cgroup)
+
+    assert whose is None or whose.container_id in cgroup
+
+
 def test_a_process_that_ended_has_no_owner() -> None:
     assert owner("") is None
 
 
-def test_every_recorded_process_of_a_pod_is_known() -> None:
+def test_trap_9_every_recorded_process_of_a_pod_is_known() -> None:
     blocks = recorded("proc-cgroup-cgroupfs-v1hybrid.txt").decode().split("### ")[1:]
     pods = [block for block in blocks if "/kubepods/" in block]
     found = {block: owner(block) for block in pods}
