@@ -19,6 +19,9 @@ from netra_node.workload import CaptureError, NamespaceMissingError, Reading, St
 
 _log = logging.getLogger(__name__)
 
+#: Pods that are entered side by side. All of a burst at once would all be ready only when the last is; as many as this keep the
+#: worker threads busy.
+AT_ONCE: Final = 4
 #: A pod that could not be captured is tried again after this many seconds, doubled each time up to the last.
 _RETRY_FIRST: Final = 0.25
 _RETRY_LAST: Final = 30.0
@@ -97,6 +100,7 @@ class Manager:
         self._pending: dict[PodUid, _Pending] = {}
         #: Pods with a step under way; nothing else is begun for them until it ends.
         self._busy: dict[PodUid, asyncio.Task[Any]] = {}
+        self._entering = asyncio.Semaphore(AT_ONCE)
         #: Those whose pod has another namespace by now: they end beside the workload in that one.
         self._former: dict[Workload, asyncio.Task[Any]] = {}
 
@@ -249,8 +253,11 @@ class Manager:
     async def _enter(self, pod: DesiredPod) -> None:
         uid = pod.identity.uid
         try:
-            workload = self._new_workload(pod, self._readings.of(pod), self._settle)
-            await workload.start()
+            async with self._entering:
+                if uid not in self._desired:
+                    return
+                workload = self._new_workload(pod, self._readings.of(pod), self._settle)
+                await workload.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this pod's alone
             self._postpone(pod, error)
             self._readings.forget(uid)

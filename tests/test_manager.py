@@ -12,7 +12,7 @@ from netra_node.core.addresses import PodUid
 from netra_node.core.desired import DesiredPod, PodOptions, RefusedPod
 from netra_node.core.identity import PodIdentity
 from netra_node.core.ports import PortSet
-from netra_node.manager import Manager
+from netra_node.manager import AT_ONCE, Manager
 from netra_node.workload import CaptureError, NamespaceMissingError, Reading, State, Workload
 
 
@@ -191,6 +191,33 @@ async def test_pods_are_entered_side_by_side(bench: Bench) -> None:
     await bench.want(WEB, ORDERS)
 
     assert bench.calls() == [["start"], ["start"]]
+
+
+async def test_of_a_burst_the_first_pods_are_captured_before_the_last_are_begun(
+    bench: Bench,
+) -> None:
+    bench.prepare = lambda workload: workload.may_start.clear()
+    await bench.want(*(pod(f"p{number}") for number in range(AT_ONCE + 1)))
+    assert bench.calls() == [["start"]] * AT_ONCE
+
+    bench.made[0].may_start.set()
+    await settle()
+    assert bench.made[0].state is State.RUNNING
+    assert len(bench.made) == AT_ONCE + 1
+
+
+async def test_a_pod_that_waits_for_its_turn_and_is_not_wanted_any_more_is_never_entered(
+    bench: Bench,
+) -> None:
+    bench.prepare = lambda workload: workload.may_start.clear()
+    first = [pod(f"p{number}") for number in range(AT_ONCE)]
+    await bench.want(*first, WEB)
+    await bench.want(*first)
+    for workload in bench.made:
+        workload.may_start.set()
+    await settle()
+
+    assert [made.pod for made in bench.made] == first
 
 
 async def test_a_pod_is_not_started_twice_while_it_starts(bench: Bench) -> None:

@@ -18,8 +18,8 @@ from typing import Final
 _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x8, 0x40, 0x80, 0x100, 0x200
 _Q_OVERFLOW, _IGNORED, _ONLYDIR = 0x4000, 0x8000, 0x1000000
 _EVENT: Final = struct.Struct("iIII")
-#: A few events, so that a burst of them is many turns of the loop; one with the longest name takes 272 bytes.
-_READ: Final = 512
+#: One event with the longest name, two of a CNI result: a burst of them is many turns of the loop.
+_READ: Final = 272
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 #: The directory, and the name in it; an empty name: anything may have changed.
