@@ -177,7 +177,9 @@ def test_a_pod_of_the_node_s_own_network_is_refused(
         assert until(lambda: fate(on_node, ("127.0.0.1", 18080)) is Fate.DIRECT)
 
 
-@pytest.mark.parametrize("proxy", ["istio-proxy", "linkerd-proxy", "consul-dataplane"])
+@pytest.mark.parametrize(
+    "proxy", ["istio-proxy", "linkerd-proxy", "consul-dataplane", "netra-sidecar"]
+)
 def test_a_pod_of_another_mesh_is_refused(
     kubelet: Kubelet, daemon: NodeDaemon, client: Pod, proxy: str
 ) -> None:

@@ -13,6 +13,7 @@ import functools
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,7 @@ class ClusterNode:
         self._children: list[subprocess.Popen[Any]] = []
 
     def __enter__(self) -> Self:
+        _sweep()
         with contextlib.ExitStack() as stack:
             stack.callback(self._remove_files)
             stack.callback(self._remove_cgroups)
@@ -224,8 +226,17 @@ class ClusterNode:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
+def _sweep() -> None:
+    """Remove the cgroups of nodes whose owner was killed; everything else of theirs went with it."""
+    for name in {path.name for path in _cgroups("nt-cluster-*")}:
+        owner = re.fullmatch(r"nt-cluster-(\d+)-\d+", name)
+        if owner and not Path("/proc", owner[1]).exists():
+            for directory in _cgroups(name):
+                _removed(directory)
+
+
 def _cgroups(name: str) -> list[Path]:
-    """Every directory below that name, the deepest first."""
+    """Every directory at or below that name, a pattern, the deepest first."""
     tops = [*Path("/sys/fs/cgroup").glob(f"*/{name}"), *Path("/sys/fs/cgroup").glob(name)]
     found = [Path(top) for start in tops for top, _, _ in os.walk(start)]
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
