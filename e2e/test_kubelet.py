@@ -25,8 +25,10 @@ from netra_node.testbed import BedPod, Testbed
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(120)]
 
 BURST = 30
-#: Milliseconds from both being readable to captured, at p95; ten times that is a failure, as the machine may be anybody's.
-PROMISE, MARGIN = 20, 10
+#: Milliseconds from both being readable to captured, at p95: what is promised for pods as fast as a runtime can make them, and
+#: what a container takes to start after its CNI result, which is all the time there is when thirty results come at once. Ten times
+#: that is a failure, as the machine may be anybody's.
+PROMISE, UNTIL_A_CONTAINER_STARTS, MARGIN = 20, 100, 10
 RECORDED = Path(__file__).parents[1] / "tests/discovery/recordings/20-ninety-pods.json.gz"
 
 
@@ -253,9 +255,13 @@ def crowd() -> Iterator[Testbed]:
         yield bed
 
 
-@pytest.mark.parametrize("apart", [0.05, 0.0], ids=["one every 50 ms", "all at once"])
+@pytest.mark.parametrize(
+    ("apart", "promise"),
+    [(0.05, PROMISE), (0.0, UNTIL_A_CONTAINER_STARTS)],
+    ids=["one every 50 ms", "all at once"],
+)
 def test_every_pod_of_a_burst_is_captured_before_anything_of_it_can_run(
-    kubelet: Kubelet, runtime: Runtime, daemon: Daemon, crowd: Testbed, apart: float
+    kubelet: Kubelet, runtime: Runtime, daemon: Daemon, crowd: Testbed, apart: float, promise: int
 ) -> None:
     """The order and the gaps are a real kubelet's: listed, a namespace's name, the CNI result 20 ms later or more."""
     kubelet.others = [
@@ -290,7 +296,7 @@ def test_every_pod_of_a_burst_is_captured_before_anything_of_it_can_run(
     print(f"p50 {delays[len(delays) // 2]:.1f} ms, p95 {p95:.1f} ms, last {delays[-1]:.1f} ms")
 
     assert len(delays) == BURST
-    assert p95 < PROMISE * MARGIN
+    assert p95 < promise * MARGIN
 
 
 def show(kubelet: Kubelet, forms: list[Any]) -> None:
