@@ -21,8 +21,11 @@ _LOW_PORTS: Final = range(1024, 32768)
 _ATTEMPTS: Final = 16
 #: Ports looked at for one that we do not hold ourselves, so that a full table does not hold the loop.
 _LOOKED_AT: Final = 1024
-#: What makes the exact source port unusable; anything else is the application's own answer.
-_CLASHES: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ECONNREFUSED})
+#: What makes the exact source port unusable; anything else is the application's own answer. EACCES: it is a privileged one
+#: (below 1024, as a rule), and we lack CAP_NET_BIND_SERVICE.
+_CLASHES: Final = frozenset(
+    {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.ECONNREFUSED, errno.EACCES}
+)
 _TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL})
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from netra_node.core.addresses import ClientAddr, OriginalDst
 from netra_node.proxy.dial import Dialled, InboundDialer, OutboundDialer, is_connected
+from tests.unprivileged import NET_BIND_SERVICE, lacking
 
 ANY_IP = ("127.0.0.8", "::1")
 MARK = 0x153A
@@ -160,6 +161,18 @@ def test_inbound_falls_back_where_the_clients_port_is_taken(factory: Sockets) ->
         dialled = inbound(factory).dial(client, OriginalDst("127.0.0.1", port_of(listener)))
 
         assert dialled.claim is not None
+
+
+def test_inbound_falls_back_where_the_clients_port_is_not_for_us_to_use(
+    factory: Sockets,
+) -> None:
+    with app("0.0.0.0") as listener, lacking(NET_BIND_SERVICE):
+        destination = OriginalDst("127.0.0.1", port_of(listener))
+        sock = inbound(factory).dial(ClientAddr("127.0.0.77", 999), destination).sock
+
+        assert sock.getsockname()[0] == "127.0.0.77"
+        assert sock.getsockname()[1] >= 1024
+        assert sock.getpeername() == ("127.0.0.1", port_of(listener))
 
 
 def test_inbound_to_nobody_is_refused_and_leaves_nothing(factory: Sockets) -> None:
