@@ -42,10 +42,10 @@ def daemon(bed: Testbed, directory: Path) -> Iterator[Daemon]:
 
 
 def plays() -> Iterator[object]:
-    """Both captures in every delivery, each alone as a whole; the rest of the product is long."""
+    """Both captures, whole and by the byte; the rest of the product is long."""
     for route in ROUTES:
         for delivery in Delivery:
-            usual = route == "both" or delivery is Delivery.WHOLE
+            usual = route == "both" and delivery is not Delivery.LINE
             marked = () if usual else pytest.mark.long
             yield pytest.param(route, delivery, id=f"{route}, {delivery.value}", marks=marked)
 

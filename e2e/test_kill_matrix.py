@@ -1,7 +1,6 @@
-"""Promise 2, cell by cell: a few with two pods here, the whole matrix of docs/reliability.md in `make long`. Margins are tenfold."""
+"""Promise 2, cell by cell: the matrix of docs/reliability.md. Margins are tenfold. `test_kill` has its essence in `make test`."""
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,37 +9,18 @@ from e2e.kill_matrix import SIGNALS, Cell, Work
 from e2e.support.carried import End
 from e2e.support.load import Fate
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(300)]
 
 #: Of new connections, in seconds: what follows within it may fail; for 30 pods, 15 ms each.
 GRACE = {1: 0.05, 2: 0.05, 30: 0.45}
 MARGIN = 10
 LONGEST_WAIT = 2.5
-FEW = (
-    (signal.SIGTERM, Work.KEEP_ALIVE),
-    (signal.SIGTERM, Work.UPLOAD),
-    (signal.SIGKILL, Work.NEW),
-    (signal.SIGKILL, Work.UPLOAD),
-    (signal.SIGSTOP, Work.IDLE),
-)
 
 
-def a_few() -> Iterator[Cell]:
-    for number, work in FEW:
-        yield from kill_matrix.play_all([number], [work], 2)
-
-
-@pytest.fixture(
-    scope="module",
-    params=["a few", *(pytest.param(pods, marks=pytest.mark.long) for pods in GRACE)],
-    ids=lambda param: param if isinstance(param, str) else f"{param} pods",
-)
+@pytest.fixture(scope="module", params=GRACE, ids=lambda pods: f"{pods} pods")
 def cells(request: pytest.FixtureRequest) -> list[Cell]:
     """Played once for all tests."""
-    if request.param == "a few":
-        found = list(a_few())
-    else:
-        found = list(kill_matrix.play_all(SIGNALS, Work, request.param))
+    found = list(kill_matrix.play_all(SIGNALS, Work, request.param))
     print("\n" + kill_matrix.table(found))
     return found
 
