@@ -11,7 +11,6 @@ thread started inside would carry somebody else's code into the pod.
 import errno
 import fcntl
 import functools
-import ipaddress
 import os
 import socket
 import struct
@@ -19,12 +18,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Final, NamedTuple, NoReturn, Self, TypeVar
+from typing import Final, NamedTuple, NoReturn, Self, TypeVar
 
 import pyroute2.netns
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
 from pyroute2.netlink.rtnl import RTM_GETADDR
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 T = TypeVar("T")
 Die = Callable[[str], NoReturn]
@@ -43,6 +41,12 @@ _IP_TRANSPARENT: Final = 19
 _IPV6_TRANSPARENT: Final = 75
 # linux/rtnetlink.h: addresses that mean only this namespace itself (127.0.0.1, ::1).
 _RT_SCOPE_HOST: Final = 254
+# linux/netlink.h: the first two fields of `struct nlmsghdr`; linux/if_addr.h; linux/rtnetlink.h.
+_HEADER: Final = struct.Struct("=IH")
+_HEADER_LENGTH: Final = 16
+_IFADDRMSG: Final = struct.Struct("=BBBBI")
+_ATTRIBUTE: Final = struct.Struct("=HH")
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
 _STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
@@ -301,10 +305,10 @@ def _missing(reason: OSError, address: str) -> OSError:
 
 
 def _dump_addresses() -> tuple[str, ...]:
-    """Ask rtnetlink for every address. By hand, as pyroute2's own I/O wants an event loop of its own (0.2 ms)."""
+    """Ask rtnetlink for every address: 0.1 ms. pyroute2's own I/O wants an event loop of its own, its decoder 0.5 ms."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as rtnl:
         # Attribute-free `struct ifaddrmsg` behind `struct nlmsghdr`: every family, every interface.
-        body = struct.pack("=BBBBI", socket.AF_UNSPEC, 0, 0, 0, 0)
+        body = _IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         flags = NLM_F_REQUEST | NLM_F_DUMP
         rtnl.send(struct.pack("=IHHII", 16 + len(body), RTM_GETADDR, flags, 1, 0) + body)
         found: list[str] = []
@@ -315,19 +319,45 @@ def _dump_addresses() -> tuple[str, ...]:
 
 def _take_addresses(datagram: bytes, found: list[str]) -> bool:
     """Append the addresses of one datagram of the dump to `found`; tell whether more will come."""
-    messages: Iterator[Any] = MarshalRtnl().parse(datagram)  # type: ignore[no-untyped-call]
-    for message in messages:
-        if reason := message["header"]["error"]:
+    position = 0
+    while position < len(datagram):
+        length, kind = _HEADER.unpack_from(datagram, position)
+        message = datagram[position + _HEADER_LENGTH : position + length]
+        if kind == NLMSG_ERROR:
+            reason = os.strerror(-int.from_bytes(message[:4], sys.byteorder, signed=True))
             raise OSError(errno.EIO, f"the kernel does not list addresses: {reason}")
-        if message["header"]["type"] == NLMSG_DONE:
+        if kind == NLMSG_DONE:
             return False
-        if message["scope"] == _RT_SCOPE_HOST:
-            continue
-        # IFA_LOCAL where there is one: on a point-to-point link IFA_ADDRESS is the peer's.
-        address = message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")
-        if ":" not in address or not ipaddress.IPv6Address(address).is_link_local:
+        if address := _address(message):
             found.append(address)
+        position += _aligned(length)
     return True
+
+
+def _address(message: bytes) -> str:
+    """Return the address of one `struct ifaddrmsg` and its attributes; empty where it means only this namespace or link."""
+    family, _, _, scope, _ = _IFADDRMSG.unpack_from(message)
+    if family not in {socket.AF_INET, socket.AF_INET6} or scope == _RT_SCOPE_HOST:
+        return ""
+    values = dict(_attributes(message, _IFADDRMSG.size))
+    # IFA_LOCAL where there is one: on a point-to-point link IFA_ADDRESS is the peer's.
+    value = values.get(_IFA_LOCAL) or values.get(_IFA_ADDRESS, b"")
+    # fe80::/10
+    if family == socket.AF_INET6 and value[:1] == b"\xfe" and value[1] >> 6 == 2:  # noqa: PLR2004
+        return ""
+    return socket.inet_ntop(family, value) if value else ""
+
+
+def _attributes(message: bytes, position: int) -> Iterator[tuple[int, bytes]]:
+    """Yield type and value of each `struct rtattr` from `position` on."""
+    while position < len(message):
+        length, kind = _ATTRIBUTE.unpack_from(message, position)
+        yield kind, message[position + _ATTRIBUTE.size : position + length]
+        position += _aligned(length)
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3
 
 
 def _die(last_words: str) -> NoReturn:

@@ -296,6 +296,41 @@ def test_addresses_that_are_not_told_are_an_error() -> None:
         netns._take_addresses(refusal, [])
 
 
+def told(family: int, scope: int, *attributes: tuple[int, bytes]) -> tuple[list[str], bool]:
+    """What is taken of one message of the kernel's, and whether more will come."""
+    body = struct.pack("=BBBBI", family, 24, 0, scope, 2)
+    for kind, value in attributes:
+        padding = bytes(-len(value) % 4)
+        body += struct.pack("=HH", 4 + len(value), kind) + value + padding
+    found: list[str] = []
+    more = netns._take_addresses(struct.pack("=IHHII", 16 + len(body), 20, 2, 1, 0) + body, found)
+    return found, more
+
+
+def test_on_a_point_to_point_link_the_address_is_the_local_one() -> None:
+    assert told(socket.AF_INET, 0, (1, b"\x0a\0\0\1"), (3, b"tun0\0"), (2, b"\x0a\0\0\2")) == (
+        ["10.0.0.2"],
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "scope", "value"),
+    [
+        (socket.AF_INET, 254, b"\x7f\0\0\1"),
+        (socket.AF_INET6, 253, b"\xfe\xbf" + bytes(14)),
+        (45, 0, b"\1"),
+    ],
+    ids=["loopback", "link-local", "MCTP"],
+)
+def test_other_addresses_are_no_pods_name(family: int, scope: int, value: bytes) -> None:
+    assert told(family, scope, (1, value)) == ([], True)
+
+
+def test_a_message_without_an_address_tells_none() -> None:
+    assert told(socket.AF_INET6, 0) == ([], True)
+
+
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 def test_a_socket_made_inside_dials_from_the_pods_address(
     sockets: InPodSockets, web: BedPod, orders: BedPod, bed: Testbed, family: socket.AddressFamily
