@@ -19,7 +19,7 @@ import pytest
 from e2e.support import watched
 from e2e.support.daemon import RUN, Daemon, until
 from e2e.support.kubelet import Kubelet, Runtime, daemon_of, pod
-from e2e.support.node import Node
+from e2e.support.node import Node, read
 from netra_node.testbed import BedPod, Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(120)]
@@ -29,6 +29,12 @@ BURST = 30
 #: what a container takes to start after its CNI result, which is all the time there is when thirty results come at once. Ten times
 #: that is a failure, as the machine may be anybody's.
 PROMISE, UNTIL_A_CONTAINER_STARTS, MARGIN = 20, 100, 10
+#: As recorded (kubelet/probes-raw.txt).
+PROBE = (
+    b"GET /ready HTTP/1.1\r\nHost: 10.77.0.19:8080\r\nUser-Agent: kube-probe/1.33\r\nAccept: */*\r\n"
+    b"X-Probe: r\r\nConnection: close\r\n\r\n"
+)
+PROBE_ANSWER = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
 RECORDED = Path(__file__).parents[1] / "tests/discovery/recordings/20-ninety-pods.json.gz"
 
 
@@ -177,6 +183,29 @@ def test_trap_11_a_kubelet_that_refuses_us_changes_nothing_and_is_told(
     kubelet.status = HTTPStatus.OK
 
     assert until(lambda: problem(daemon) == "")
+
+
+def test_trap_12_probes_pass_untouched_and_are_no_spans(
+    kubelet: Kubelet, runtime: Runtime, daemon: Daemon, node: Node, a: BedPod
+) -> None:
+    kubelet.list(pod("a"))
+    runtime.sandboxes([a])
+    daemon.wait_for("a")
+    listener = node.listen("a")
+    target = (a.ipv4, listener.getsockname()[1])
+    client = node.connect("x", target)
+    server = node.accept(listener)
+    client.sendall(PROBE)
+    assert read(server, len(PROBE)) == PROBE
+    server.sendall(PROBE_ANSWER)
+    server.close()
+    assert read(client, len(PROBE_ANSWER) + 1) == PROBE_ANSWER
+    # tcpSocket: connect, and close without a byte
+    node.connect("x", target).close()
+    assert node.accept(listener).recv(1) == b""
+
+    assert until(lambda: daemon.requests()["ok"]) == 1
+    assert daemon.traces() == []
 
 
 def test_a_token_that_rotates_is_followed(

@@ -127,7 +127,6 @@ class KubeletSource:
         self._search = _Backoff(rhythm.search_first, rhythm.search_last)
         self._search_due = 0.0
         self._rescan = True
-        self._announcing = False
         self._woken = asyncio.Event()
         self._changed: Callable[[], None] = lambda: None
         self._task: asyncio.Task[Any] | None = None
@@ -239,13 +238,10 @@ class KubeletSource:
             self._woken.set()
 
     def _announce(self) -> None:
-        """Tell of a change when the events that are there have been looked at: a burst is one change."""
-        if not self._announcing:
-            self._announcing = True
-            asyncio.get_running_loop().call_soon(self._tell_of_events)
+        """Tell of a change in a turn of its own: other events wait in this one."""
+        asyncio.get_running_loop().call_soon(self._tell_of_it)
 
-    def _tell_of_events(self) -> None:
-        self._announcing = False
+    def _tell_of_it(self) -> None:
         self._changed()
 
     # ---- the list

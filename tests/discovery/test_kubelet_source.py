@@ -210,21 +210,6 @@ async def test_a_cni_result_of_a_pod_that_is_not_listed_yet_is_reason_to_ask(sce
     await scene.captures(web="cni-1")
 
 
-async def test_cni_results_that_come_together_are_one_change(scene: Scene) -> None:
-    names = [f"p{number}" for number in range(4)]
-    for name in names:
-        scene.namespace(name)
-    scene.kubelet.answer = pod_list(*(pod(name, f"uid-{name}", phase="Pending") for name in names))
-    scene.begin(ON_EVENTS)
-    await scene.until(lambda: len(scene.decisions()) == len(names))
-    before = scene.changes
-    results = [scene.result(n, f"{i:064x}", f"uid-{n}") for i, n in enumerate(names)]
-    await scene.captures(**{name: name for name in names})
-
-    assert len(results) == len(names)
-    assert 1 <= scene.changes - before < len(names)
-
-
 async def test_a_cni_result_without_a_path_is_reason_to_search(scene: Scene) -> None:
     scene.kubelet.answer = pod_list(pod(phase="Pending"))
     scene.begin(ON_EVENTS)
@@ -486,7 +471,7 @@ async def test_trap_13_a_container_that_restarts_changes_nothing(running: Scene)
     assert running.decisions() == before
 
 
-async def test_trap_20_ninety_three_pods_are_captured_but_those_that_ended(scene: Scene) -> None:
+async def test_recorded_ninety_three_pods_are_captured_but_those_that_ended(scene: Scene) -> None:
     scene.sandbox_of_all("20-ninety-pods")
     scene.kubelet.answer = listed("20-ninety-pods")
     scene.begin()
