@@ -165,7 +165,7 @@ class ClusterNode:
 
     def kill(self, pid: int) -> None:
         """End one process of the node, by its pid there."""
-        self.run("kill", "-9", str(pid))
+        self.run("sh", "-c", f"kill -9 {pid}")
 
     # ---- birth and end
 

@@ -20,6 +20,7 @@ _BUSYBOX = Path("/bin/busybox")
 _LEFT_OUT = re.compile(
     r"/(site-packages|test|tests|idlelib|tkinter|turtledemo|lib2to3|__pycache__|config-3[^/]*)(/|$)"
 )
+_DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 #: The rest of glibc and the compiler's run time: opened by name, or needed by wheels, so that ldd here does not tell.
 _BY_NAME = (
@@ -98,6 +99,9 @@ def _add_python(tar: tarfile.TarFile) -> None:
         _add_link(tar, f"usr/local/bin/{alias}", version)
     tar.add(library, f"usr/local/lib/{version}", filter=_wanted)
     _add_directory(tar, f"usr/local/lib/{version}/site-packages", 0o755)
+    # Debian's venv has its pip there.
+    if _DEBIAN_WHEELS.is_dir():
+        tar.add(_DEBIAN_WHEELS, str(_DEBIAN_WHEELS).lstrip("/"))
     modules = (path for path in library.glob("lib-dynload/*.so") if _wanted_module(path))
     for source in _libraries([binary, *modules]):
         tar.add(source.resolve(), str(source).lstrip("/"))
