@@ -102,6 +102,20 @@ async def test_a_directory_that_went_is_missing_and_may_come_again(watch, heard,
     await heard.until(tmp_path / "here", "a")
 
 
+async def test_when_too_much_happened_to_be_told_anything_may_have_changed(
+    watch, heard, tmp_path
+) -> None:
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    heard.all.clear()
+    path = tmp_path / "here" / "a"
+    # three events each: made, closed, gone
+    for _ in range(most // 3 + 1):
+        path.touch()
+        path.unlink()
+
+    await heard.until(tmp_path / "here", "")
+
+
 async def test_a_file_is_no_directory(tmp_path, heard) -> None:
     (tmp_path / "file").touch()
     watch = Inotify((tmp_path / "file",), heard)

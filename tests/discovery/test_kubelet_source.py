@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -540,6 +541,25 @@ async def test_a_directory_that_comes_later_is_looked_at(scene: Scene) -> None:
     scene.result("cni-1")
 
     await scene.captures(web="cni-1")
+
+
+async def test_without_inotify_results_are_looked_at_with_each_list(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    scene.kubelet.answer = pod_list(pod())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        scene.begin()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    scene.namespace("cni-1")
+    scene.result("cni-1")
+
+    await scene.captures(web="cni-1")
+    assert "only looked at now and then: [Errno 24] inotify" in caplog.text
 
 
 async def test_an_error_of_our_own_is_logged_and_not_the_end(
