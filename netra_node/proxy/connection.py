@@ -151,7 +151,7 @@ class Connection:
     def upstream_made(self, up: asyncio.Transport) -> None:
         """Send what the client said meanwhile, and let both sides flow."""
         if self._outcome is not None or self._gone & _CLIENT:
-            reset(up)
+            self._send_last_words(up)
             return
         self._up = up
         up.set_write_buffer_limits(self._route.buffer)
@@ -164,6 +164,17 @@ class Connection:
         self._pass_client_fin()
         self._close_if_done()
 
+    def _send_last_words(self, up: asyncio.Transport) -> None:
+        """Send what a client said that has reset by now, and the reset behind it: without us the server has both."""
+        if self.record.outcome is not None or not (self._early and self._gone & _CLIENT):
+            reset(up)
+            return
+        self._up = up
+        self._gone &= ~_SERVER
+        up.write(bytes(self._early))
+        self._early.clear()
+        self._end_with(up, ConnectionResetError())
+
     def dial_failed(self, error: Exception) -> None:
         """Pass the refusal on: the client's connect has succeeded already, so all that is left is a reset."""
         if not isinstance(error, OSError):
@@ -171,6 +182,7 @@ class Connection:
         timed_out = isinstance(error, OSError) and error.errno == errno.ETIMEDOUT
         self._fail(Outcome.UPSTREAM_TIMEOUT if timed_out else Outcome.UPSTREAM_REFUSED)
         reset(self._down)
+        self._end_if_over()
 
     # ---- bytes
 
@@ -319,16 +331,19 @@ class Connection:
 
     def client_lost(self, error: Exception | None) -> None:
         """Take note that the accepted side is gone; a reset is passed on."""
+        dialling = self._up is None and self._outcome is None
         self._gone |= _CLIENT
         if error is not None:
             self._pass_held()
             self._client_failed()
+            if dialling and self._early:
+                return  # `upstream_made` goes on
         self._end_with(self._up, error)
 
     def _pass_held(self) -> None:
         """Pass on the beginning of a head before the client's reset: the server would have it without us."""
         held = self._conversation.release()
-        if held and not self._gone & _SERVER:
+        if held and (self._up is None or not self._gone & _SERVER):
             self._to_upstream(held)
 
     def upstream_lost(self, error: Exception | None) -> None:
@@ -354,14 +369,18 @@ class Connection:
 
     def _end_with(self, other: asyncio.Transport | None, error: Exception | None) -> None:
         """End as one side did: the same way on the other, at once unless that is sending its last bytes already."""
-        if self._gone == _BOTH:
-            self._end()
-        elif other is not None and not other.is_closing():
+        if not self._end_if_over() and other is not None and not other.is_closing():
             if error is not None:
                 other.pause_reading()
                 self._reset_when_sent(other, _FIRST_LOOK)
             else:
                 other.close()
+
+    def _end_if_over(self) -> bool:
+        over = self._gone == _BOTH
+        if over:
+            self._end()
+        return over
 
     def _reset_when_sent(self, other: asyncio.Transport, delay: float) -> None:
         """Reset, but let what was written arrive before: without us the peer would have it by now, and with RST the kernel forgets it.
@@ -421,6 +440,7 @@ class Connection:
         reset(self._down)
         if self._up is not None:
             reset(self._up)
+        self._end_if_over()
 
     # ---- flow control: what one side cannot take, the other is not asked for
 

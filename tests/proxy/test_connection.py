@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from netra_node.core.limits import Limits
 from netra_node.core.ports import PortSet
-from netra_node.core.records import ConnectionRecord, Direction, Exchange
+from netra_node.core.records import ConnectionRecord, Direction, Exchange, Outcome
 from netra_node.proxy.connection import Connection
 from netra_node.proxy.sockets import unacknowledged
 from tests.core.transcript import FakeTracing
@@ -250,6 +250,46 @@ async def test_a_client_that_leaves_while_we_dial_ends_the_dial(pending: Pending
 
         assert await proxy.ended() == ["opened", "ended client_reset"]
     assert (pending.sock.fileno(), pending.released) == (-1, 1)
+
+
+async def test_what_a_client_said_that_resets_while_we_dial_arrives_and_the_reset_behind_it(
+    pending: PendingDialer,
+) -> None:
+    async with proxied(dialer=pending) as proxy:
+        client = await proxy.client()
+        await send(client, GET[:9])
+        await until(lambda: bool(proxy.observer.events))
+        await asyncio.sleep(0.01)
+        reset(client)
+        await asyncio.sleep(0.01)
+        server = await pending.answer()
+
+        assert await read(server, 9) == GET[:9]
+        assert await is_reset(server)
+        assert await proxy.ended() == ["opened", "ended client_reset"]
+    assert pending.released == 1
+
+
+async def test_a_dial_that_fails_after_the_client_spoke_and_left_ends_the_connection() -> None:
+    async with bench() as table:
+        table.client(TLS)
+        table.client_reset()
+        assert table.record.outcome is None
+        table.refused()
+
+        assert table.record.outcome is Outcome.CLIENT_RESET
+        assert table.opened == set()
+
+
+async def test_a_connection_that_still_dials_for_a_client_that_left_can_be_cut() -> None:
+    async with bench() as table:
+        table.client(TLS)
+        table.client_reset()
+        table.connection.cut()
+
+        assert table.opened == set()
+        table.made()
+        assert table.up.calls == ["reset"]
 
 
 async def test_a_client_that_leaves_before_it_is_accepted_disturbs_nobody() -> None:
