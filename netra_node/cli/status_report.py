@@ -65,8 +65,7 @@ def render_status(status: Status, style: Style) -> list[str]:
         *_header(status, style),
         "",
         *_pods(status["pods"], style),
-        *_reasons(status["pods"], style),
-        *_suspended(status["pods"], style),
+        *_notes(status["pods"], style),
         *_other_ports(status),
         *_totals(status),
     ]
@@ -109,7 +108,7 @@ def _cells(pod: Pod) -> tuple[str, ...]:
     held = captured or pod["connections"]
     return (
         _clip(_name(pod)),
-        _clip(_printable(pod["service"])) or "-",
+        _clip(printable(pod["service"])) or "-",
         pod["state"],
         duration(pod["captured_seconds"]) if captured else "-",
         str(pod["connections"]) if held else "-",
@@ -129,26 +128,25 @@ def _painted(pod: Pod, line: str, style: Style) -> str:
     return line if pod["state"] == _RUNNING else style.red(line)
 
 
-def _reasons(pods: Sequence[Pod], style: Style) -> Iterable[str]:
+def _notes(pods: Sequence[Pod], style: Style) -> list[str]:
+    notes = list(pod_notes(pods, style))
+    return ["", *notes] if notes else []
+
+
+def pod_notes(pods: Sequence[Pod], style: Style) -> Iterable[str]:
     """Say of each pod with a reason which it is: a column would be as wide as the longest."""
-    told = [pod for pod in pods if pod["reason"]]
-    if told:
-        yield ""
-    for pod in told:
-        # a captured pod has one too, where a change of its annotations cannot be applied
-        yield f"{_name(pod)} {style.dim(_why(pod))}{_printable(pod['reason'])}"
+    for pod in pods:
+        if pod["reason"]:
+            # a captured pod has one too, where a change of its annotations cannot be applied
+            yield f"{_name(pod)} {style.dim(_why(pod))}{printable(pod['reason'])}"
+        if pod["suspended"]:
+            words = style.dim("lets new connections go direct: ")
+            yield f"{_name(pod)} {words}{printable(pod['suspended'])}"
 
 
 def _why(pod: Pod) -> str:
     words = {"pending": "is tried again: ", "refused": "is not captured: "}
     return words.get(pod["state"], "stays as it was: ")
-
-
-def _suspended(pods: Sequence[Pod], style: Style) -> Iterable[str]:
-    for pod in pods:
-        if pod["suspended"]:
-            words = style.dim("lets new connections go direct: ")
-            yield f"{_name(pod)} {words}{_printable(pod['suspended'])}"
 
 
 def _other_ports(status: Status) -> Iterable[str]:
@@ -185,10 +183,10 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _name(pod: Pod) -> str:
-    return _printable(f"{pod['namespace']}/{pod['name']}")
+    return printable(f"{pod['namespace']}/{pod['name']}")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text that cannot steer a terminal: a pods file may hold anything."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
