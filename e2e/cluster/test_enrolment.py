@@ -16,7 +16,7 @@ from e2e.cluster.support.kubelet import Kubelet, Pod, manifest
 from e2e.cluster.support.pods_server import TOKEN, PodsServer
 from e2e.cluster.support.traffic import PORT, OnNode, Traffic, ask, connects, fate
 from e2e.support.daemon import until
-from e2e.support.kernel import tables
+from e2e.support.kernel import routing_of_ours, tables
 from e2e.support.load import Fate
 from e2e.support.node import read
 from netra_node.testbed import BedPod
@@ -52,7 +52,11 @@ def listens(pod: Pod) -> bool:
 
 
 def has_table(pod: Pod) -> bool:
-    return any(name.startswith("netra-") for name in tables(BedPod(pod.name, pod.path, "", "")))
+    return any(name.startswith("netra-") for name in tables(bed_pod(pod)))
+
+
+def bed_pod(pod: Pod) -> BedPod:
+    return BedPod(pod.name, pod.path, *pod.addresses)
 
 
 def unlabelled(name: str) -> dict[str, Any]:
@@ -104,12 +108,35 @@ def test_a_pod_that_loses_the_label_is_let_go_at_once_and_without_a_trace(
 ) -> None:
     assert has_table(web)
     with Traffic(client, (web.ipv4, PORT)) as traffic:
+        began = time.monotonic()
         kubelet.label("web", enabled=None)
         assert until(lambda: Fate.DIRECT in traffic.fates())
+        print(f"direct {time.monotonic() - began:.2f} s after the label went")
 
     assert traffic.fates() == {Fate.CAPTURED, Fate.DIRECT}
     assert until(lambda: not has_table(web)), daemon.explain()
+    assert until(lambda: routing_of_ours(bed_pod(web)) == [])
     assert fate(client, (web.ipv4, PORT)) is Fate.DIRECT
+
+
+def test_when_all_pods_lose_the_label_under_load_no_request_fails(
+    kubelet: Kubelet, daemon: NodeDaemon, client: Pod
+) -> None:
+    names = [f"all-{number}" for number in range(5)]
+    pods = kubelet.start_all(manifest(name) for name in names)
+    assert all(listens(pod) for pod in pods)
+    daemon.wait_for(*names)
+    with contextlib.ExitStack() as stack:
+        loads = [stack.enter_context(Traffic(client, (pod.ipv4, PORT))) for pod in pods]
+        assert until(lambda: all(Fate.CAPTURED in load.fates() for load in loads))
+        began = time.monotonic()
+        for name in names:
+            kubelet.label(name, enabled=None)
+        assert until(lambda: all(Fate.DIRECT in load.fates() for load in loads))
+        print(f"all direct {time.monotonic() - began:.2f} s after their labels went")
+    kubelet.delete_all(names)
+
+    assert all(load.fates() == {Fate.CAPTURED, Fate.DIRECT} for load in loads)
 
 
 def test_a_restarted_pod_is_captured_under_its_new_uid_and_the_old_one_is_forgotten(
@@ -194,15 +221,12 @@ def test_a_pod_of_another_mesh_is_refused(
         assert not has_table(pod)
 
 
-def test_both_families_are_captured_in_both_directions(
-    kubelet: Kubelet, daemon: NodeDaemon, client: Pod, web: Pod
-) -> None:
+def test_both_families_are_captured_in_both_directions(client: Pod, web: Pod) -> None:
     assert becomes(client, web, Fate.CAPTURED)
     for here, there in zip(web.addresses, client.addresses, strict=True):
         assert fate(client, (here, PORT)) is Fate.CAPTURED
         assert fate(web, (there, PORT)) is Fate.CAPTURED
     assert len(web.addresses) == 2
-    del kubelet, daemon
 
 
 def test_the_application_sees_its_client(client: Pod, web: Pod, on_node: OnNode) -> None:

@@ -221,8 +221,11 @@ def test_stopped_and_started_again_requests_flow_on(
     assert until(lambda: fate(client, (web.ipv4, PORT)) is Fate.CAPTURED)
     container = netra.containers["netra-node"]
     with Traffic(client, (web.ipv4, PORT)) as traffic:
+        began = time.monotonic()
         netra.node.cri.stop_container(container, 30)
         assert until(lambda: traffic.visits[-1].fate is Fate.DIRECT)
+        first = next(visit for visit in traffic.visits if visit.fate is Fate.DIRECT)
+        print(f"direct {first.began - began:.2f} s after the pod was told to end")
         assert netra.node.cri.container_exit_code(container) == 0
         began = time.monotonic()
         kubelet.restart_container(netra.name, "netra-node")
