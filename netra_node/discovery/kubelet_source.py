@@ -126,6 +126,8 @@ class KubeletSource:
         self._retry = _Backoff(rhythm.retry_first, rhythm.retry_last)
         self._search = _Backoff(rhythm.search_first, rhythm.search_last)
         self._search_due = 0.0
+        #: Whether there is reason to search before that.
+        self._search_now = False
         self._rescan = True
         self._woken = asyncio.Event()
         self._changed: Callable[[], None] = lambda: None
@@ -187,12 +189,16 @@ class KubeletSource:
             self._rescan = False
             await self._cache.rescan()
         await self._poll()
-        searched = bool(self._unplaced) and time.monotonic() >= self._search_due
+        searched = bool(self._unplaced) and self._is_search_due()
+        self._search_now = False
         if searched:
             await self._sandboxes.search(list(self._unplaced.values()))
             self._search_due = time.monotonic() + self._search.grow()
         if await self._sandboxes.verify(self._entries) or searched:
             await self._place_and_tell()
+
+    def _is_search_due(self) -> bool:
+        return self._search_now or time.monotonic() >= self._search_due
 
     async def _rest(self, began: float) -> None:
         """Wait until something is due or happens."""
@@ -233,8 +239,8 @@ class KubeletSource:
         if uid in self._entries and self._place(uid):
             self._announce()
         if uid in self._unplaced or uid not in self._entries:
-            # Not to be found by the result alone, or not listed yet.
-            self._search_due = 0.0
+            # Not to be found by the result alone, as that of loopback, the first of a sandbox; or not listed yet.
+            self._search_now |= bool(result.addresses) and not result.netns
             self._woken.set()
 
     def _announce(self) -> None:

@@ -222,6 +222,27 @@ async def test_a_cni_result_without_a_path_is_reason_to_search(scene: Scene) -> 
     await scene.captures(web="cni-1")
 
 
+async def test_so_is_one_of_a_pod_that_is_not_listed_yet(scene: Scene) -> None:
+    scene.begin(ON_EVENTS)
+    await scene.until(lambda: scene.source and scene.source.listed)
+    scene.process(17, SANDBOX, "nameless")
+    scene.kubelet.answer = pod_list(pod(phase="Pending"))
+    scene.result("")
+
+    await scene.until(lambda: scene.captured() == {"web": "net"})
+
+
+async def test_loopbacks_result_which_comes_first_is_no_reason(scene: Scene) -> None:
+    scene.kubelet.answer = pod_list(pod(phase="Pending"))
+    scene.begin(ON_EVENTS)
+    await scene.until(lambda: "in sight" in getattr(scene.decisions().get("web"), "reason", ""))
+    scene.process(17, SANDBOX, "nameless")
+    scene.result("", addresses=("127.0.0.1/8",))
+    await scene.asked_again(0)
+
+    assert scene.captured() == {}
+
+
 async def test_without_cni_results_processes_are_searched_before_long(scene: Scene) -> None:
     scene.namespace("cni-1")
     scene.kubelet.answer = pod_list(pod())
