@@ -26,8 +26,8 @@ from tests.discovery.recorded import OPT_IN, items, listed
 POLICY = EnrolmentPolicy(opt_in=OPT_IN)
 PATIENCE = 5.0
 #: Fast where time passes, patient where an event has to do without it.
-QUICK = Rhythm(poll=0.01, apart=0.001, retry_first=0.01, retry_last=0.02)
-ON_EVENTS = Rhythm(poll=60, apart=0.001, search_first=60, search_last=60)
+QUICK = Rhythm(poll=0.01, apart=0.001, retry_first=0.01, retry_last=0.02, search_first_told=0.1)
+ON_EVENTS = Rhythm(poll=60, apart=0.001, search_first=60, search_first_told=60, search_last=60)
 SLOWSTOP = "46dfe63d07d0aef27edda28a489f576e"
 WEB1 = "4c4bd5bb008f9f6179cc4ac7a3c6ae67"
 
@@ -251,6 +251,22 @@ async def test_without_cni_results_processes_are_searched_before_long(scene: Sce
     scene.process(17, SANDBOX, "netns/cni-1")
 
     await scene.captures(web="cni-1")
+
+
+@pytest.mark.parametrize(("directory", "soon"), [(True, False), (False, True)])
+async def test_where_cni_results_are_told_processes_are_searched_later(
+    scene: Scene, directory: bool, soon: bool
+) -> None:
+    if not directory:
+        (scene.root / "results").rmdir()
+    scene.begin(Rhythm(poll=0.01, apart=0.001, search_first=0.01, search_first_told=60))
+    await scene.until(lambda: scene.source and scene.source.listed)
+    scene.process(17, SANDBOX, "nameless")
+    scene.kubelet.answer = pod_list(pod())
+    await scene.until(lambda: "web" in scene.decisions())
+    await asyncio.sleep(0.3)
+
+    assert (scene.captured() == {"web": "net"}) is soon
 
 
 async def test_a_pod_without_a_namespace_waits_and_says_for_what(scene: Scene) -> None:
