@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import urllib3
 from kubernetes import client, config
@@ -26,7 +26,7 @@ from kubernetes.stream import stream
 # The client raises these as they are.
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, TimeoutError  # noqa: A004
 
-from netra_node.cli.cluster_ask import Said
+from netra_node.cli.cluster_terms import ClusterError, ConfigurationError, Right, Said
 
 #: As kubectl does, so that thousands of pods are not one answer.
 _PAGE: Final = 500
@@ -44,27 +44,6 @@ _EXEC_MENDS: Final[Mapping[int, str]] = {
     **_MENDS,
     HTTPStatus.FORBIDDEN: "exec takes the verbs get and create on pods/exec: ask who runs the cluster for them",
 }
-
-
-class ClusterError(Exception):
-    """The cluster cannot be asked, or refuses; the message says what, and what to do."""
-
-
-class ConfigurationError(ClusterError):
-    """What says which cluster is meant cannot be used."""
-
-
-class Right(NamedTuple):
-    """Something that may be done."""
-
-    verb: str
-    resource: str
-    subresource: str
-    namespace: str = ""
-
-    def __str__(self) -> str:
-        """Return it as RBAC's rules and `kubectl auth can-i` spell it."""
-        return f"{self.verb} {self.resource}/{self.subresource}"
 
 
 class Cluster:
@@ -299,7 +278,7 @@ def _message(body: str | bytes | None) -> str:
     """Return the message of a Status object, which is how the API server refuses."""
     try:
         found = json.loads(body or "")
-        return str(found["message"])
+        return " ".join(str(found["message"]).split())
     except (ValueError, KeyError, TypeError):
         return ""
 

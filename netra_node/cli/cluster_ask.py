@@ -10,21 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from netra_node.cli.cluster_daemons import Daemon
+from netra_node.cli.cluster_terms import Said
 
 #: Each is a process in a daemon's container, and a connection through the API server.
 AT_ONCE: Final = 16
 _TELL_SECONDS: Final = 2.0
-
-
-class Said(NamedTuple):
-    """What a command in a daemon's container printed; `failure` is empty where it ended with 0."""
-
-    out: str
-    err: str
-    failure: str
 
 
 @dataclass(frozen=True, slots=True)

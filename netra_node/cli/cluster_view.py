@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from netra_node.cli.cluster_ask import Answer, ask_all, read
 from netra_node.cli.cluster_daemons import Daemon, daemons, missing, selector
 from netra_node.cli.cluster_options import LABELS, NAMESPACE
+from netra_node.cli.cluster_terms import ClusterError, ConfigurationError
+from netra_node.cli.status_report import printable
 
 if TYPE_CHECKING:
     from netra_node.cli.cluster_api import Cluster
@@ -40,9 +42,9 @@ def guarded(args: argparse.Namespace, look: Callable[["Cluster", str], int]) -> 
     try:
         cluster = cast("Cluster", api.connect(args.kubeconfig, args.context, os.environ))
         return look(cluster, args.namespace or NAMESPACE)
-    except api.ConfigurationError as error:
+    except ConfigurationError as error:
         return _fail(error, _USAGE)
-    except api.ClusterError as error:
+    except ClusterError as error:
         return _fail(error, _FAILED)
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -68,13 +70,12 @@ def ask_each(
     cluster: "Cluster", found: Sequence[Daemon], command: Sequence[str], patience: float
 ) -> list[Answer]:
     """Run `netra-node COMMAND --json` in each daemon's container."""
-    api = importlib.import_module("netra_node.cli.cluster_api")
     argv = ["netra-node", *command, "--json"]
 
     def ask(daemon: Daemon) -> Answer:
         try:
             said = cluster.run(daemon.namespace, daemon.pod, daemon.container, argv)
-        except api.ClusterError as error:
+        except ClusterError as error:
             return Answer(daemon, None, str(error))
         return read(daemon, said)
 
@@ -87,5 +88,5 @@ def tell(words: str) -> None:
 
 
 def _fail(error: Exception, code: int) -> int:
-    print(f"netra-node: {error}", file=sys.stderr)
+    print(f"netra-node: {printable(str(error))}", file=sys.stderr)
     return code

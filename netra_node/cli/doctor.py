@@ -19,8 +19,10 @@ from typing import Any, Final
 
 from netra_node.admin.listener import ListenError, open_listener
 from netra_node.app import enrolment_policy, pod_source
+from netra_node.cli import cluster_doctor
 from netra_node.cli import doctor_checks as checks
 from netra_node.cli.capabilities import missing_capabilities
+from netra_node.cli.cluster_options import add_options, misused
 from netra_node.cli.daemon_client import NoDaemonError, ask, where
 from netra_node.cli.doctor_checks import Check
 from netra_node.cli.doctor_report import document, passed, render_checks
@@ -35,6 +37,7 @@ from netra_node.settings.formats import Endpoint
 from netra_node.settings.model import Settings, SettingsError
 
 _FAILED: Final = 1
+_USAGE: Final = 2
 _TRIAL_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 1.0
@@ -57,10 +60,21 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="print one object: passed, and each check with what, verdict, found, why and mend",
     )
+    add_options(
+        parser,
+        "check every node: the DaemonSet, its rights, kernels, kubelets, and what each node says",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Check everything and return the exit code."""
+    if wrong := misused(args):
+        print(f"netra-node: {wrong}", file=sys.stderr)
+        return _USAGE
+    return cluster_doctor.main(args) if args.cluster else _this_machine(args)
+
+
+def _this_machine(args: argparse.Namespace) -> int:
     found = [*_machine(os.environ), *_configuration(os.environ)]
     if args.json:
         print(json.dumps(document(found), indent=2))

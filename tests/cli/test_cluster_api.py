@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from netra_node.cli.cluster_api import Cluster, ClusterError, ConfigurationError, Right, connect
+from netra_node.cli.cluster_api import Cluster, connect
+from netra_node.cli.cluster_terms import ClusterError, ConfigurationError, Right
 from tests.cli import cluster_stub as stub
 from tests.cli.admin_stub import answering, unused_port
 from tests.cli.cluster_stub import Exec

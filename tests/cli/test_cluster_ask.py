@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from netra_node.cli.cluster_ask import Answer, Said, ask_all, read
+from netra_node.cli.cluster_ask import Answer, ask_all, read
 from netra_node.cli.cluster_daemons import Daemon
+from netra_node.cli.cluster_terms import Said
 
 
 def daemon(name: str, problem: str = "") -> Daemon:

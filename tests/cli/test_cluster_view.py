@@ -72,6 +72,21 @@ def test_an_interrupted_command_ends_quietly_and_at_once(tmp_path: Path) -> None
     assert "Traceback" not in err
 
 
+def test_a_refusal_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = stub.Cluster(failures={"/daemonsets": [(403, "no\x1b[2J\nway")]})
+    with stub.serving(known):
+        path = stub.kubeconfig(tmp_path / "config", known.server)
+        args = argparse.Namespace(kubeconfig=str(path), context=None, namespace=None)
+        code = view.guarded(
+            args, lambda cluster, namespace: len(view.find(cluster, namespace).daemons)
+        )
+
+    assert code == 1
+    assert "refuses (403): no?[2J way; " in capsys.readouterr().err
+
+
 def test_commands_for_one_node_do_not_import_the_client() -> None:
     script = (
         "import sys, netra_node.cli.status, netra_node.cli.doctor, netra_node.cli.run\n"
