@@ -47,7 +47,7 @@ def rolling(node: ClusterNode) -> Iterator[Service]:
         yield service
 
 
-def test_a_captured_pod_reaches_another_by_the_service_s_address(
+def test_trap_14_a_captured_pod_reaches_another_by_the_service_s_address(
     service: Service, pods: dict[str, Pod], daemon: NodeDaemon
 ) -> None:
     before = daemon.total("netra_http_requests_total", direction="outbound", service="front")
