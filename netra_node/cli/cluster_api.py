@@ -107,7 +107,7 @@ class Cluster:
             try:
                 socket.run_forever()
                 channels = (socket.read_channel(number) for number in (_STDOUT, _STDERR, _OUTCOME))
-                out, err, outcome = (text.decode(errors="replace") for text in channels)
+                out, err, outcome = map(_text, channels)
             except Exception as error:  # websocket-client's, ssl's and the library's own
                 message = f"the connection to it broke: {_words(error)}"
                 raise ClusterError(message) from error
@@ -268,6 +268,11 @@ def _attributes(right: Right) -> dict[str, str]:
         "namespace": right.namespace,
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _text(read: bytes | str) -> str:
+    """Return what was read; older versions of the library give an empty channel as text."""
+    return read.decode(errors="replace") if isinstance(read, bytes) else read
 
 
 def _allowed(review: Mapping[str, Any]) -> bool:

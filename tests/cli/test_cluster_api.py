@@ -1,5 +1,6 @@
 """The specification of `netra_node.cli.cluster_api`, against an API server on loopback."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -276,6 +277,42 @@ def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, content: str)
 
     with pytest.raises(ConfigurationError, match=f"kubeconfig {path} cannot be used: "):
         connect(str(path), None, {})
+
+
+def logs_in(tmp_path: Path, server: str, script: str) -> str:
+    """A kubeconfig of a cloud: a program of theirs gives the token."""
+    plugin = tmp_path / "plugin"
+    plugin.write_text(f"#!/bin/sh\n{script}\n")
+    plugin.chmod(0o700)
+    path = stub.kubeconfig(tmp_path / "config", server)
+    document = json.loads(path.read_text())
+    version = "client.authentication.k8s.io/v1"
+    wanted = {"apiVersion": version, "command": str(plugin), "interactiveMode": "IfAvailable"}
+    document["users"] = [{"name": "u", "user": {"exec": wanted}}]
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+def test_a_login_program_gives_the_token_for_lists_and_commands(
+    known: stub.Cluster, tmp_path: Path
+) -> None:
+    failing(known, Exec(out="{}"))
+    version, token = "client.authentication.k8s.io/v1", {"token": stub.TOKEN}
+    credential = {"kind": "ExecCredential", "apiVersion": version, "status": token}
+    cluster = connect(logs_in(tmp_path, known.server, f"echo '{json.dumps(credential)}'"), None, {})
+
+    assert cluster.nodes() == []
+    assert run(cluster)[0] == "{}"
+
+
+def test_a_login_program_that_fails_is_heard_and_the_login_missed(
+    known: stub.Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = connect(logs_in(tmp_path, known.server, "echo expired >&2; exit 1"), None, {})
+
+    assert "process returned 1" in caplog.text
+    with pytest.raises(ClusterError, match=r"refuses \(401\): .*; log in again"):
+        cluster.nodes()
 
 
 def test_without_any_kubeconfig_it_says_where_it_looked(tmp_path: Path) -> None:
