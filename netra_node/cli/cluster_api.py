@@ -30,7 +30,8 @@ from netra_node.cli.cluster_terms import ClusterError, ConfigurationError, Right
 
 #: As kubectl does, so that thousands of pods are not one answer.
 _PAGE: Final = 500
-_CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 30.0
+#: Seconds to connect, and between two pieces of an answer.
+_PATIENCE: Final = (5.0, 30.0)
 #: Kubernetes sets it in each pod.
 _IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
 _STDOUT, _STDERR, _OUTCOME = 1, 2, 3  # channels of v4.channel.k8s.io
@@ -49,9 +50,15 @@ _EXEC_MENDS: Final[Mapping[int, str]] = {
 class Cluster:
     """One cluster, with the user's rights. Its methods raise ClusterError, and may be called from any thread."""
 
-    def __init__(self, configuration: client.Configuration, context: str | None) -> None:
+    def __init__(
+        self,
+        configuration: client.Configuration,
+        context: str | None,
+        patience: tuple[float, float],
+    ) -> None:
         """`context` is None inside a pod, where there is no choice."""
         self._configuration = configuration
+        self._patience = patience
         self.context = context
 
     @property
@@ -157,9 +164,8 @@ class Cluster:
 
     def _asked(self, call: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
         """Call and return the answer's document, unread by the library's models: other versions' answers are welcome."""
-        patience = (_CONNECT_SECONDS, _ANSWER_SECONDS)
         try:
-            answer = call(**arguments, _preload_content=False, _request_timeout=patience)
+            answer = call(**arguments, _preload_content=False, _request_timeout=self._patience)
             found = json.loads(answer.data)
             if not isinstance(found, dict):
                 raise ValueError(found)  # noqa: TRY004, TRY301 - one message for all that is not the API
@@ -194,7 +200,12 @@ class Cluster:
         return f"the API server at {self.server} {what}; does `kubectl get nodes` work?"
 
 
-def connect(kubeconfig: str | None, context: str | None, environ: Mapping[str, str]) -> Cluster:
+def connect(
+    kubeconfig: str | None,
+    context: str | None,
+    environ: Mapping[str, str],
+    patience: tuple[float, float] = _PATIENCE,
+) -> Cluster:
     """Find the cluster as kubectl does: the file named, else KUBECONFIG, else ~/.kube/config, else this pod's. Raises ConfigurationError."""
     # It warns of each connection it will retry, and of each that the kubeconfig wants unverified.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -211,7 +222,7 @@ def connect(kubeconfig: str | None, context: str | None, environ: Mapping[str, s
         _load_pods(configuration)
     # A busy server says when to come again; what cannot be reached is said at once.
     configuration.retries = urllib3.Retry(3, connect=0, read=0, redirect=0, raise_on_status=False)
-    return Cluster(configuration, used)
+    return Cluster(configuration, used, patience)
 
 
 def _files(kubeconfig: str | None, environ: Mapping[str, str]) -> list[Path]:

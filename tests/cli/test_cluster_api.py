@@ -199,6 +199,14 @@ def test_nobody_there_is_told_at_once(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_server_that_does_not_answer_is_given_up(known: stub.Cluster, tmp_path: Path) -> None:
+    known.hangs.add("/nodes")
+    path = stub.kubeconfig(tmp_path / "config", known.server)
+
+    with pytest.raises(ClusterError, match="does not answer in time"):
+        connect(str(path), None, {}, (5.0, 0.2)).nodes()
+
+
 def test_an_answer_that_is_not_the_apis_is_told(known: stub.Cluster, tmp_path: Path) -> None:
     with answering(b"<html>log in</html>") as port:
         path = stub.kubeconfig(tmp_path / "config", f"http://127.0.0.1:{port}")
