@@ -491,9 +491,9 @@ CASES = (
         answer(b"Content-Encoding: gzip\r\n", _FIVE) + b"\x1f\x8b\x08\x00\x00",
     ),
     _fine(
-        "an answer of 999 fields",
+        "an answer of 200 fields",
         "RFC 9110 §5.4: limits",
-        answer(*(b"X: 1\r\n",) * 998, b"Content-Length: 0\r\n"),
+        answer(*(b"X: 1\r\n",) * 198, b"Content-Length: 0\r\n"),
     ),
     read(
         "server-sent events",
