@@ -94,8 +94,8 @@ class Cell:
         return max(v.took for v in self.visits if v.began + v.took > 0)
 
     @property
-    def undisturbed(self) -> set[Fate]:
-        return {v.fate for v in self.visits if v.began < -UNDER_WAY}
+    def undisturbed(self) -> Counter[Fate]:
+        return Counter(v.fate for v in self.visits if v.began < -UNDER_WAY)
 
     def later(self, seconds: float) -> set[Fate]:
         """What became of those begun later than so long after the signal."""
