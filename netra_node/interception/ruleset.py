@@ -500,15 +500,16 @@ def _refuse(rules: RuleSet) -> tuple[Rule, ...]:
 
     The kernel answers a packet that no socket takes by a reset, but not from an address that is not the pod's, as the client's is:
     the application would wait for ever. `tproxy` finds our end of the connection; only where there is none it takes our
-    listener, which is transparent and so may answer from any address. What is for the application it lets pass: that end is
-    not transparent.
+    listener, which is transparent and so may answer from any address. What is for the application passes: where it answers
+    by SYN cookies it has no socket for a connection yet.
     """
+    between_us: Rule = (Is.FROM_LOOPBACK, Is.TCP, Marked(INBOUND_MARK))
 
     def refuse(family: Is, address: str) -> Rule:
-        ours = (family, Is.FROM_LOOPBACK, Is.TCP, Marked(INBOUND_MARK), Is.ACK)
-        return (*ours, Tproxy(address, rules.inbound_port))
+        return (family, *between_us, Is.ACK, Tproxy(address, rules.inbound_port))
 
-    return (refuse(Is.IPV4, "127.0.0.1"), refuse(Is.IPV6, "::1"))
+    for_the_application: Rule = (*between_us, Is.TO_THIS_POD, Do.RETURN)
+    return (for_the_application, refuse(Is.IPV4, "127.0.0.1"), refuse(Is.IPV6, "::1"))
 
 
 def _reopen(rules: RuleSet) -> tuple[Rule, ...]:

@@ -425,6 +425,26 @@ def test_the_application_is_told_that_our_end_is_gone_when_it_writes_to_it(
         app_side.recv(1)
 
 
+def answer_by_cookies(pod: Pod, *, always: bool) -> None:
+    """Have the kernel keep no socket for a handshake under way, as it does when many come at once."""
+    switch = Path("/proc/sys/net/ipv4/tcp_syncookies")  # of both families
+    pod.namespace.run(lambda: switch.write_text("2" if always else "1"))
+
+
+def test_an_application_that_answers_by_syn_cookies_is_reached(
+    capture: Capture, place: Place
+) -> None:
+    capture(RuleSet())
+    client = place.connect_in()
+    answer_by_cookies(place.web, always=True)
+    try:
+        upstream = dial_as(place, client.getsockname()[:2], place.app_target[1])
+        app_side = accepted_by(place.app, place.web)
+        assert talk(upstream, app_side)
+    finally:
+        answer_by_cookies(place.web, always=False)
+
+
 @pytest.mark.parametrize("replies", list(Replies))
 def test_we_are_told_that_the_applications_end_is_gone_when_we_write_to_it(
     capture: Capture, place: Place, replies: Replies
