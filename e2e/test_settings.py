@@ -175,7 +175,7 @@ def test_redirected_a_client_may_use_one_port_for_two_of_the_pods(
         target = (host, listener.getsockname()[1])
         client = node.endpoint("x", target)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        client.bind(("", 40003))
+        client.bind(("", 20003))
         client.connect(target)
         pairs.append((client, node.accept(listener)))
 
