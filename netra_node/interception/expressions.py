@@ -7,9 +7,12 @@ Belongs here: one function per statement, its operands in the kernel's numbers a
 import socket
 import struct
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, Final
 
 from netra_node.interception.ruleset import (
+    ANYIP_V4,
+    ANYIP_V6,
     Beat,
     Chance,
     ConnectionMarked,
@@ -120,6 +123,10 @@ def _flags(of: int, those: int) -> list[Expression]:
     ]
 
 
+def _packed(address: str) -> bytes:
+    return ip_address(address).packed
+
+
 def _link_local(offset: int) -> list[Expression]:
     """The first 10 bits of the address at `offset` of an IPv6 header are those of fe80::/10."""
     mask = {"mask": value(b"\xff\xc0"), "xor": value(b"\0\0")}
@@ -164,6 +171,8 @@ _PLAIN: Final[dict[Is | Do, Callable[[], list[Expression]]]] = {
     Is.FROM_LOOPBACK: lambda: _loopback(_EQUAL),
     Is.NOT_FROM_LOOPBACK: lambda: _loopback(_NOT_EQUAL),
     Is.TO_THIS_POD: lambda: [_address_type(_FIB_DESTINATION), _compare(_host32(_RTN_LOCAL))],
+    Is.FROM_ANYIP_V4: lambda: [_payload(_NETWORK_HEADER, 12, 4), _compare(_packed(ANYIP_V4))],
+    Is.FROM_ANYIP_V6: lambda: [_payload(_NETWORK_HEADER, 8, 16), _compare(_packed(ANYIP_V6))],
     Is.FROM_LINK_LOCAL: lambda: _link_local(8),
     Is.TO_LINK_LOCAL: lambda: _link_local(24),
     Is.SENDER_ALIVE: lambda: _alive(_FIB_SOURCE),

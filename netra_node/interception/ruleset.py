@@ -99,6 +99,9 @@ class Is(Enum):
     FROM_LOOPBACK = 'iifname "lo"'
     NOT_FROM_LOOPBACK = 'iifname != "lo"'
     TO_THIS_POD = "fib daddr type local"
+    #: From an application's end of a connection that we dialled.
+    FROM_ANYIP_V4 = "ip saddr 192.0.0.8"
+    FROM_ANYIP_V6 = "ip6 saddr 100::8"
     FROM_LINK_LOCAL = "ip6 saddr fe80::/10"
     TO_LINK_LOCAL = "ip6 daddr fe80::/10"
     #: The set holds the address type `local` while we beat; a pod's own SYN comes from such an address ...
@@ -500,16 +503,19 @@ def _refuse(rules: RuleSet) -> tuple[Rule, ...]:
 
     The kernel answers a packet that no socket takes by a reset, but not from an address that is not the pod's, as the client's is:
     the application would wait for ever. `tproxy` finds our end of the connection; only where there is none it takes our
-    listener, which is transparent and so may answer from any address. What is for the application passes: where it answers
-    by SYN cookies it has no socket for a connection yet.
+    listener, which is transparent and so may answer from any address. What is for the application must pass: where it answers
+    by SYN cookies it has no socket for a connection yet. So this is about AnyIP alone, and not about an application that we
+    had to dial at the pod's own address; to tell its packets from ours would take a look at the routes for each.
     """
-    between_us: Rule = (Is.FROM_LOOPBACK, Is.TCP, Marked(INBOUND_MARK))
 
-    def refuse(family: Is, address: str) -> Rule:
-        return (family, *between_us, Is.ACK, Tproxy(address, rules.inbound_port))
+    def refuse(family: Is, anyip: Is, address: str) -> Rule:
+        theirs = (family, Is.FROM_LOOPBACK, anyip, Is.TCP, Marked(INBOUND_MARK), Is.ACK)
+        return (*theirs, Tproxy(address, rules.inbound_port))
 
-    for_the_application: Rule = (*between_us, Is.TO_THIS_POD, Do.RETURN)
-    return (for_the_application, refuse(Is.IPV4, "127.0.0.1"), refuse(Is.IPV6, "::1"))
+    return (
+        refuse(Is.IPV4, Is.FROM_ANYIP_V4, "127.0.0.1"),
+        refuse(Is.IPV6, Is.FROM_ANYIP_V6, "::1"),
+    )
 
 
 def _reopen(rules: RuleSet) -> tuple[Rule, ...]:
