@@ -20,6 +20,7 @@ from typing import Final
 
 from netra_node.core.framing import Body, UntilCloseBody, body_of
 from netra_node.core.head import (
+    UNTIL_CLOSE,
     HeadParser,
     RequestHead,
     ResponseHead,
@@ -423,7 +424,8 @@ class Conversation:
         if 100 <= head.status < 200 and head.status != _SWITCHING_PROTOCOLS:  # noqa: PLR2004
             exchange.first_response = 0  # the final answer's first byte is the one that is timed
             self._interim += 1
-            return True
+            # RFC 9112 §6.3 item 1 gives it no body whatever its lengths say; llhttp, and so Node's client, reads one
+            return head.length in (0, UNTIL_CLOSE)
         exchange.status = head.status
         self.closing = head.closes
         if self._leaves_http(exchange, head.status):

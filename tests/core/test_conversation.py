@@ -629,13 +629,20 @@ def test_interim_answers_are_counted_anew_for_every_request(talk: Talk) -> None:
     assert talk.opaque is None
 
 
-@pytest.mark.parametrize("length", [b"0", b"5"])
-def test_an_interim_answer_with_a_length_has_no_body(talk: Talk, length: bytes) -> None:
+def test_an_interim_answer_of_length_zero_has_no_body(talk: Talk) -> None:
     talk.client(GET)
-    talk.server(EARLY_HINTS[:-2] + b"Content-Length: %b\r\n\r\n" % length)
+    talk.server(EARLY_HINTS[:-2] + b"Content-Length: 0\r\n\r\n")
     talk.server(NO_CONTENT)
 
     assert talk.events[1:] == ["ended GET / 204 ok"]
+
+
+@pytest.mark.parametrize("field", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_an_interim_answer_that_names_a_body_is_opaque(talk: Talk, field: bytes) -> None:
+    talk.client(GET)
+    talk.server(EARLY_HINTS[:-2] + field + b"\r\n\r\n" + OK)
+
+    assert talk.events[1:] == ["ended GET / 0 opaque", "opaque ambiguous_response"]
 
 
 def test_the_first_response_byte_is_that_of_the_final_answer(talk: Talk) -> None:
