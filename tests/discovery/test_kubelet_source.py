@@ -114,6 +114,12 @@ class Scene(Node):
         enough = self.kubelet.asked + times + 1
         await self.until(lambda: self.kubelet.asked >= enough)
 
+    async def lists_whole(self, name: str) -> None:
+        """Begin with a recorded list and wait until every pod in it has been looked at: they are, one at a time."""
+        self.kubelet.answer = listed(name)
+        self.begin()
+        await self.asked_again()
+
     async def captures(self, **names: str) -> None:
         await self.until(lambda: self.captured() == names)
 
@@ -349,10 +355,9 @@ async def test_trap_1_a_pod_that_is_absent_ends_with_its_namespace_without_being
 
 async def test_trap_1_a_terminating_pod_stays(scene: Scene) -> None:
     scene.sandbox_of_all("11-api-running")
-    scene.kubelet.answer = listed("11-api-running")
-    scene.begin()
-    await scene.until(lambda: "slow" in scene.captured())
+    await scene.lists_whole("11-api-running")
     before = scene.captured()
+    assert "slow" in before
     scene.kubelet.answer = listed("12-api-terminating")
     await scene.asked_again()
 
@@ -378,11 +383,9 @@ async def test_trap_2_a_shorter_list_tears_nothing_down(running: Scene, shorter:
 
 async def test_trap_2_random_order_is_no_change(scene: Scene) -> None:
     scene.sandbox_of_all("20-ninety-pods")
-    scene.kubelet.answer = listed("20-ninety-pods")
-    scene.begin()
-    await scene.until(lambda: len(scene.captured()) > 80)
-    await scene.asked_again()
+    await scene.lists_whole("20-ninety-pods")
     before, found = scene.changes, scene.captured()
+    assert len(found) > 80
     scene.kubelet.answer = pod_list(*reversed(items("20-ninety-pods")))
     await scene.asked_again()
 
@@ -424,10 +427,9 @@ async def test_trap_4_a_pod_that_ended_is_let_go_though_it_is_listed(
 
 async def test_trap_4_recorded_a_job_that_succeeded_is_not_captured(scene: Scene) -> None:
     scene.sandbox_of_all("11-api-running")
-    scene.kubelet.answer = listed("11-api-running")
-    scene.begin()
-    await scene.until(lambda: "web1-node1" in scene.captured())
+    await scene.lists_whole("11-api-running")
 
+    assert "web1-node1" in scene.captured()
     assert "job" not in scene.decisions()
 
 
@@ -442,10 +444,9 @@ async def test_trap_5_a_pending_pod_is_captured(scene: Scene) -> None:
 @pytest.mark.parametrize("recording", ["05-16s-all-steady", "11-api-running"])
 async def test_trap_6_a_pod_on_the_hosts_network_is_refused(scene: Scene, recording: str) -> None:
     scene.sandbox_of_all(recording)
-    scene.kubelet.answer = listed(recording)
-    scene.begin()
-    await scene.until(lambda: "web1-node1" in scene.captured())
+    await scene.lists_whole(recording)
 
+    assert "web1-node1" in scene.captured()
     refused = scene.decisions()["hostnet-node1"]
     assert isinstance(refused, RefusedPod)
     assert "hostNetwork" in refused.reason
