@@ -329,6 +329,12 @@ class Connection:
         if self._up is not None:
             self._up.close()
 
+    def _reset_both(self) -> None:
+        """Reset both sides, whatever was written before."""
+        reset(self._down)
+        if self._up is not None:
+            reset(self._up)
+
     def client_lost(self, error: Exception | None) -> None:
         """Take note that the accepted side is gone; a reset is passed on."""
         dialling = self._up is None and self._outcome is None
@@ -437,9 +443,7 @@ class Connection:
         if self._outcome in (None, Outcome.DRAINED):
             self._fail(Outcome.DRAINED)
             tell(self._route.observer.connection_reset, ResetCause.DRAIN)
-        reset(self._down)
-        if self._up is not None:
-            reset(self._up)
+        self._reset_both()
         self._end_if_over()
 
     # ---- flow control: what one side cannot take, the other is not asked for
@@ -495,9 +499,7 @@ class Connection:
             if self._down_pause or self._up_paused:
                 self._look_later()
             return
-        reset(self._down)
-        if self._up is not None:
-            reset(self._up)
+        self._reset_both()
 
 
 class _Upstream(asyncio.Protocol):
