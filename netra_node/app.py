@@ -15,7 +15,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -26,15 +26,7 @@ from netra_node.admin.pages import Document, debug_server, public_server
 from netra_node.admin.readiness import Readiness
 from netra_node.admin.server import AdminServer
 from netra_node.capacity import Descriptors, Told
-from netra_node.core.addresses import PodUid
-from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod, RefusedPod
-from netra_node.core.head import HeadParser
-from netra_node.core.limits import Limits
-from netra_node.core.linking import LinkTable
-from netra_node.core.propagation import Propagation
-from netra_node.core.sampling import Sampler, sampler_from
-from netra_node.core.tracing import IdSource, Tracing, TracingOptions
 from netra_node.discovery.cni_cache import CniCache
 from netra_node.discovery.enrolment import (
     Decisions,
@@ -53,12 +45,13 @@ from netra_node.interception.features import owner_flag
 from netra_node.interception.slots import Slots
 from netra_node.loop_lag import LoopLag
 from netra_node.manager import Manager
-from netra_node.settings.model import ExportSettings, Settings, TracingSettings
+from netra_node.readings import PodReadings, http_limits
+from netra_node.settings.model import ExportSettings, Settings
 from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.families import Readings as ScrapeReadings
 from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
 from netra_node.watchdog import Watchdog
-from netra_node.workload import Ground, Reading, Workload, rehearse
+from netra_node.workload import Ground, Workload, rehearse
 
 _log = logging.getLogger(__name__)
 
@@ -66,98 +59,12 @@ _log = logging.getLogger(__name__)
 _LOOK: Final = 0.25
 #: How long spans that wait may take to be sent at the end, in seconds.
 _FLUSH: Final = 3.0
-_MILLISECOND: Final = 1_000_000
 #: Seconds that a worker thread keeps the interpreter from the loop at a time; Python's own choice is ten times as long.
 _SWITCH: Final = 0.0005
 _FIRST_LIST: Final = "the first complete pod list"
 _LAST_LIST: Final = "the last good list stays in force"
 _NO_LIST: Final = "no pod is known until it can be used"
 _FIRST_CAPTURE: Final = "the first round of capturing"
-
-
-class PodReadings:
-    """Makes how each pod's connections are read: its own link table and observer, everything else shared."""
-
-    def __init__(self, settings: TracingSettings, limits: Limits, telemetry: Telemetry) -> None:
-        """Build what all pods share."""
-        self._settings = settings
-        self._limits = limits
-        self._telemetry = telemetry
-        self._propagation = Propagation(settings.propagators)
-        self._sampler: Sampler = sampler_from(settings.sampler, settings.sampler_ratio)
-        self._ids = IdSource(_nonzero(128), _nonzero(64), _new_request_id)
-        self._made: dict[PodUid, tuple[DesiredPod, Reading]] = {}
-        self._addresses: dict[PodUid, tuple[str, ...]] = {}
-        self._past_links: dict[str, int] = {}
-
-    def of(self, pod: DesiredPod) -> Reading:
-        """See `manager.Readings`."""
-        uid = pod.identity.uid
-        made = self._made.get(uid)
-        if made is not None and made[0].identity == pod.identity:
-            return made[1]
-        links = made[1].rules.tracing.links if made is not None else self._new_links()
-        reading = Reading(self._rules(pod, links), self._telemetry.observer(pod.identity))
-        self._made[uid] = (pod, reading)
-        return reading
-
-    def _new_links(self) -> LinkTable:
-        milliseconds = self._settings.context_expiration_ms
-        return LinkTable(0 if milliseconds is None else milliseconds * _MILLISECOND)
-
-    def _rules(self, pod: DesiredPod, links: LinkTable) -> HttpRules:
-        settings = self._settings
-        value = pod.identity.service if settings.x_source_value is None else settings.x_source_value
-        options = TracingOptions(
-            source=value.encode(),
-            force_source=settings.x_source_force,
-            request_id_header=settings.request_id_header.encode(),
-            source_header=settings.x_source_header.encode(),
-            ignored_paths=frozenset(path.encode() for path in settings.ignored_paths),
-        )
-        tracing = Tracing(self._propagation, self._sampler, links, self._ids, options)
-        return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, self._limits)
-
-    def entered(self, pod: DesiredPod, addresses: tuple[str, ...]) -> None:
-        """See `manager.Readings`: from now on the pod is known by these addresses and no others."""
-        for address in self._addresses.get(pod.identity.uid, ()):
-            self._telemetry.directory.remove(address)
-        self._addresses[pod.identity.uid] = addresses
-        for address in addresses:
-            self._telemetry.directory.set_address(address, pod.identity.service)
-
-    def forget(self, uid: PodUid) -> None:
-        """See `manager.Readings`."""
-        for address in self._addresses.pop(uid, ()):
-            self._telemetry.directory.remove(address)
-        made = self._made.pop(uid, None)
-        if made is not None:
-            self._telemetry.forget(uid)
-            self._add(self._past_links, made[1].rules.tracing.links)
-
-    def _tables(self) -> Iterator[LinkTable]:
-        return (reading.rules.tracing.links for _, reading in self._made.values())
-
-    def expire(self, now: int) -> None:
-        """Let go of link entries whose time is over while nothing happens in their pod."""
-        for table in self._tables():
-            table.expire(now)
-
-    def contexts(self) -> int:
-        """Return how many server spans could be linked to now."""
-        return sum(map(len, self._tables()))
-
-    def link_results(self) -> dict[str, int]:
-        """Return how often a link was looked for, by result, pods that are gone included."""
-        total = dict(self._past_links)
-        for table in self._tables():
-            self._add(total, table)
-        return total
-
-    @staticmethod
-    def _add(total: dict[str, int], table: LinkTable) -> None:
-        for result, count in table.results():
-            total[result] = total.get(result, 0) + count
 
 
 class App:
@@ -375,12 +282,6 @@ def _about(descriptors: Descriptors) -> tuple[int, str]:
     return logging.INFO, "there are file descriptors again"
 
 
-def http_limits(settings: Settings) -> Limits:
-    """Return what the core refuses to exceed."""
-    limits = settings.limits
-    return Limits(head=limits.head, fields=limits.headers, unanswered=limits.pipelined)
-
-
 def enrolment_policy(settings: Settings) -> EnrolmentPolicy:
     """Return how pods are decided about; for commands that look at pods as the daemon would, too."""
     pods = settings.pods
@@ -465,23 +366,6 @@ def _collector(export: ExportSettings) -> Collector:
             gzip=export.gzip,
         ),
     )
-
-
-def _nonzero(bits: int) -> Callable[[], int]:
-    """Return a source of random ids; 0 means "none" in every trace format."""
-    getrandbits = random.getrandbits
-
-    def new() -> int:
-        return getrandbits(bits) or 1
-
-    return new
-
-
-def _new_request_id() -> bytes:
-    """Return a UUIDv4 (RFC 9562 §5.4). By hand: the library's own class takes three times as long, for every request."""
-    bits = random.getrandbits
-    parts = (bits(32), bits(16), bits(12), bits(14) | 0x8000, bits(48))
-    return b"%08x-%04x-4%03x-%04x-%012x" % parts
 
 
 def _keep_turns_short() -> None:

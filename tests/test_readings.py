@@ -1,0 +1,116 @@
+"""Each pod's way of being read, kept beside a real telemetry."""
+
+from dataclasses import replace
+
+from netra_node.core.addresses import PodUid
+from netra_node.core.desired import DesiredPod, PodOptions
+from netra_node.core.identity import PodIdentity
+from netra_node.core.limits import Limits
+from netra_node.core.ports import PortSet
+from netra_node.readings import PodReadings, http_limits
+from netra_node.settings.model import Settings
+from netra_node.telemetry.hub import Telemetry, TelemetryOptions
+
+WEB = DesiredPod(PodIdentity(PodUid("uid-web"), "default", "web", "shop"), "/run/netns/nt-missing")
+RENAMED = replace(WEB, identity=replace(WEB.identity, service="front"))
+
+
+def settings(**different: str) -> Settings:
+    return Settings.from_env({"NETRA_POD_SOURCE": "file:///pods.json", **different})
+
+
+def readings(**different: str) -> tuple[PodReadings, Telemetry]:
+    telemetry, ours = Telemetry(TelemetryOptions()), settings(**different)
+    return PodReadings(ours.tracing, http_limits(ours), telemetry), telemetry
+
+
+def test_a_pod_is_read_the_same_way_each_time() -> None:
+    made, _ = readings()
+
+    assert made.of(WEB) is made.of(WEB)
+
+
+def test_a_pods_options_do_not_change_how_it_is_read() -> None:
+    made, _ = readings()
+    other_ports = replace(WEB, options=PodOptions(http_ports=PortSet(((80, 80),))))
+
+    assert made.of(WEB) is made.of(other_ports)
+
+
+def test_a_changed_name_changes_the_reading_and_keeps_the_links() -> None:
+    made, _ = readings()
+    before, after = made.of(WEB), made.of(RENAMED)
+
+    assert before is not after
+    assert before.rules.tracing.links is after.rules.tracing.links
+
+
+def test_pods_never_share_links() -> None:
+    made, _ = readings()
+    other = replace(WEB, identity=replace(WEB.identity, uid=PodUid("uid-orders")))
+
+    assert made.of(WEB).rules.tracing.links is not made.of(other).rules.tracing.links
+
+
+def test_a_forgotten_pod_begins_anew() -> None:
+    made, _ = readings()
+    before = made.of(WEB)
+    made.forget(WEB.identity.uid)
+
+    assert made.of(WEB).rules.tracing.links is not before.rules.tracing.links
+
+
+def test_limits_of_http_are_settings() -> None:
+    made, _ = readings(
+        NETRA_HTTP_MAX_HEAD_BYTES="2048", NETRA_HTTP_MAX_HEADERS="17", NETRA_HTTP_MAX_PIPELINED="3"
+    )
+    limits = made.of(WEB).rules.limits
+
+    assert (limits.head, limits.fields, limits.unanswered) == (2048, 17, 3)
+
+
+def test_unset_they_are_the_cores_own() -> None:
+    assert http_limits(settings()) == Limits()
+
+
+def test_forgetting_a_pod_nobody_knows_is_nothing() -> None:
+    made, _ = readings()
+
+    made.forget(PodUid("uid-nobody"))
+
+
+def test_what_was_looked_for_in_a_forgotten_pods_links_still_counts() -> None:
+    made, _ = readings()
+    made.of(WEB).rules.tracing.links.find(b"nowhere", 1)
+    made.forget(WEB.identity.uid)
+    made.of(WEB).rules.tracing.links.find(b"nowhere", 1)
+
+    assert made.link_results()["none"] == 2
+
+
+def test_without_pods_there_is_nothing_to_link_to() -> None:
+    made, _ = readings()
+    made.expire(1)
+
+    assert (made.contexts(), made.link_results()) == (0, {})
+
+
+def test_a_captured_pod_is_a_peer_by_its_addresses_until_it_is_forgotten() -> None:
+    made, telemetry = readings()
+    made.of(WEB)
+    made.entered(WEB, ("10.0.0.1", "fd00::1"))
+    seen = [telemetry.directory.service_at(address) for address in ("10.0.0.1", "fd00::1")]
+    made.forget(WEB.identity.uid)
+
+    assert seen == ["shop", "shop"]
+    assert telemetry.directory.service_at("10.0.0.1") is None
+
+
+def test_a_pod_that_moved_is_no_peer_by_the_addresses_it_had() -> None:
+    made, telemetry = readings()
+    made.of(WEB)
+    made.entered(WEB, ("10.0.0.1",))
+    made.entered(WEB, ("10.0.0.2",))
+
+    assert telemetry.directory.service_at("10.0.0.1") is None
+    assert telemetry.directory.service_at("10.0.0.2") == "shop"
