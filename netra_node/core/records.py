@@ -65,6 +65,10 @@ class ResetCause(Enum):
     DRAIN = "drain"
 
 
+#: What chose a trace for export, as Jaeger's tags `sampler.type` and `sampler.param` say it.
+SampledBy = tuple[str, bool | float]
+
+
 class Exchange:
     """One request and what became of it. Filled while it is open, handed to the observer once, when it ends."""
 
@@ -79,6 +83,7 @@ class Exchange:
         "request_id",
         "request_size",
         "response_size",
+        "sampler",
         "slow_head",
         "source",
         "start",
@@ -106,6 +111,8 @@ class Exchange:
         self.slow_head = False
         #: None: no span for this exchange (probe, ignored path).
         self.trace: TraceContext | None = None
+        #: Set where our sampler chose a new trace for export.
+        self.sampler: SampledBy | None = None
         #: Body bytes as they stood on the wire (chunk framing included), without the head.
         self.request_size = 0
         self.response_size = 0

@@ -6,18 +6,30 @@ Belongs here: the decision and the names of `OTEL_TRACES_SAMPLER`. Does not belo
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from netra_node.core.records import Direction, Exchange, SampledBy
 from netra_node.core.trace_context import SAMPLED, TraceContext
 
 _LOW_64: Final = (1 << 64) - 1
+_ALWAYS: Final[SampledBy] = ("const", True)
+#: Of a span that is not a root nobody reads it.
+_BY_PARENT: Final[SampledBy] = ("parent", True)
 
 
 class Sampler(Protocol):
     """Decides once per exchange. Unsampled exchanges carry headers and links all the same."""
 
-    def decide(self, parent: TraceContext | None, trace_id: int, name: bytes, now: int, /) -> bool:
-        """Tell whether the span is exported. `parent` is None for a root.
+    def decide(
+        self,
+        parent: TraceContext | None,
+        trace_id: int,
+        direction: Direction,
+        exchange: Exchange,
+        now: int,
+        /,
+    ) -> SampledBy | None:
+        """Say why the span is exported, or None: it is not. `parent` is None for a root.
 
-        `name` is the request target and `now` monotonic nanoseconds, for samplers that weigh operations or rates.
+        Of `exchange` only what its head says is filled in; `now` is monotonic nanoseconds.
         """
 
 
@@ -26,9 +38,16 @@ class AlwaysOn:
 
     __slots__ = ()
 
-    def decide(self, _parent: TraceContext | None, _trace_id: int, _name: bytes, _now: int) -> bool:
+    def decide(
+        self,
+        _parent: TraceContext | None,
+        _trace_id: int,
+        _direction: Direction,
+        _exchange: Exchange,
+        _now: int,
+    ) -> SampledBy | None:
         """Say yes."""
-        return True
+        return _ALWAYS
 
 
 class AlwaysOff:
@@ -36,15 +55,22 @@ class AlwaysOff:
 
     __slots__ = ()
 
-    def decide(self, _parent: TraceContext | None, _trace_id: int, _name: bytes, _now: int) -> bool:
+    def decide(
+        self,
+        _parent: TraceContext | None,
+        _trace_id: int,
+        _direction: Direction,
+        _exchange: Exchange,
+        _now: int,
+    ) -> SampledBy | None:
         """Say no."""
-        return False
+        return None
 
 
 class TraceIdRatio:
     """Exports a share of all traces, chosen by trace id: every hop that asks at the same ratio decides alike."""
 
-    __slots__ = ("_bound",)
+    __slots__ = ("_bound", "_by")
 
     def __init__(self, ratio: float) -> None:
         """`ratio` is 0 to 1; ValueError outside it."""
@@ -52,10 +78,18 @@ class TraceIdRatio:
             message = "takes a number from 0 to 1"
             raise ValueError(message)
         self._bound = round(ratio * (_LOW_64 + 1))
+        self._by: SampledBy = ("probabilistic", float(ratio))
 
-    def decide(self, _parent: TraceContext | None, trace_id: int, _name: bytes, _now: int) -> bool:
+    def decide(
+        self,
+        _parent: TraceContext | None,
+        trace_id: int,
+        _direction: Direction,
+        _exchange: Exchange,
+        _now: int,
+    ) -> SampledBy | None:
         """Compare the low 64 bits as the OpenTelemetry SDK does: all that a trace id of 64 bits has."""
-        return trace_id & _LOW_64 < self._bound
+        return self._by if trace_id & _LOW_64 < self._bound else None
 
 
 class ParentBased:
@@ -67,11 +101,18 @@ class ParentBased:
         """`root` decides for new traces."""
         self._decide_root = root.decide
 
-    def decide(self, parent: TraceContext | None, trace_id: int, name: bytes, now: int) -> bool:
-        """Return the parent's sampled flag, or the root sampler's answer."""
+    def decide(
+        self,
+        parent: TraceContext | None,
+        trace_id: int,
+        direction: Direction,
+        exchange: Exchange,
+        now: int,
+    ) -> SampledBy | None:
+        """Return the parent's decision, or the root sampler's."""
         if parent is not None:
-            return parent.flags & SAMPLED != 0
-        return self._decide_root(None, trace_id, name, now)
+            return _BY_PARENT if parent.flags & SAMPLED else None
+        return self._decide_root(None, trace_id, direction, exchange, now)
 
 
 def sampler_from(name: str, ratio: float = 1.0) -> Sampler:

@@ -108,7 +108,7 @@ class Tracing:
     ) -> list[Declared]:
         """Fill in what a request head says and return the headers to write, in this order; empty = leave the head alone.
 
-        Sets `host`, `user_agent`, `probe`, `request_id`, `source` and `trace` (unsampled spans, too) of the exchange.
+        Sets `host`, `user_agent`, `probe`, `request_id`, `source`, `trace` (unsampled spans, too) and `sampler` of the exchange.
         `now` is monotonic nanoseconds.
         """
         get = view.get
@@ -159,13 +159,14 @@ class Tracing:
         span_id = self._new_span_id()
         if parent is None:
             trace_id = self._new_trace_id()
-            flags = SAMPLED if self._decide(None, trace_id, exchange.target, now) else 0
+            exchange.sampler = self._decide(None, trace_id, direction, exchange, now)
+            flags = 0 if exchange.sampler is None else SAMPLED
             span = TraceContext(trace_id, span_id, 0, flags)
         else:
             trace_id = parent.trace_id or self._new_trace_id()
             flags = parent.flags & _INHERITED
             decided = None if parent.flags & DEFERRED else parent
-            if self._decide(decided, trace_id, exchange.target, now):
+            if self._decide(decided, trace_id, direction, exchange, now) is not None:
                 flags |= SAMPLED
             span = TraceContext(trace_id, span_id, parent.span_id, flags, parent.state)
         exchange.trace = span

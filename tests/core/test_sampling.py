@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 
+from netra_node.core.records import Direction, Exchange, SampledBy
 from netra_node.core.sampling import (
     NAMES,
     AlwaysOff,
@@ -20,8 +21,15 @@ LOW_TRACE_ID = 1
 HIGH_TRACE_ID = 2**64 - 1
 
 
+def sampled_by(
+    sampler: Sampler, parent: TraceContext | None = None, trace_id: int = 7
+) -> SampledBy | None:
+    exchange = Exchange(b"GET", b"/orders", b"1.1", 0)
+    return sampler.decide(parent, trace_id, Direction.INBOUND, exchange, 0)
+
+
 def decide(sampler: Sampler, parent: TraceContext | None = None, trace_id: int = 7) -> bool:
-    return sampler.decide(parent, trace_id, b"/orders", 0)
+    return sampled_by(sampler, parent, trace_id) is not None
 
 
 def test_always_on_samples_even_under_an_unsampled_parent() -> None:
@@ -116,3 +124,17 @@ def test_a_ratio_between_tells_traces_apart() -> None:
     sampler = sampler_from("traceidratio", 0.5)
 
     assert [decide(sampler, trace_id=t) for t in (LOW_TRACE_ID, HIGH_TRACE_ID)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        ("always_on", ("const", True)),
+        ("parentbased_always_on", ("const", True)),
+        ("traceidratio", ("probabilistic", 0.5)),
+        ("parentbased_traceidratio", ("probabilistic", 0.5)),
+        ("always_off", None),
+    ],
+)
+def test_a_decision_names_its_sampler_as_jaeger_does(name: str, by: SampledBy | None) -> None:
+    assert sampled_by(sampler_from(name, 0.5)) == by

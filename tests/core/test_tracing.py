@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from netra_node.core.headers import Declared
 from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
-from netra_node.core.records import Direction, Exchange
+from netra_node.core.records import Direction, Exchange, SampledBy
 from netra_node.core.sampling import Sampler, sampler_from
 from netra_node.core.trace_context import DEBUG, RANDOM, SAMPLED
 from netra_node.core.tracing import IdSource, Tracing, TracingOptions
@@ -425,17 +425,31 @@ class TestSampling:
         assert ids(exchange)[3] == SAMPLED | DEBUG | RANDOM
         assert [value[-2:] for _, value in pod.declared[:2] if value] == [b"03", b":3"]
 
-    def test_the_sampler_is_told_trace_target_and_time(self) -> None:
+    def test_the_sampler_is_told_trace_direction_exchange_and_time(self) -> None:
         asked: list[tuple[object, ...]] = []
 
         class Asked:
-            def decide(self, *question: object) -> bool:
+            def decide(self, *question: object) -> SampledBy | None:
                 asked.append(question)
-                return True
+                return None
 
-        Pod(sampler=Asked()).begin(IN, target=b"/orders", now=77)
+        exchange = Pod(sampler=Asked()).begin(OUT, target=b"/orders", now=77)
 
-        assert asked == [(None, 0x100, b"/orders", 77)]
+        assert asked == [(None, 0x100, OUT, exchange, 77)]
+
+    def test_a_root_tells_what_chose_it(self, pod: Pod) -> None:
+        assert pod.begin(IN).sampler == ("const", True)
+
+    def test_an_unsampled_root_tells_nothing(self) -> None:
+        pod = Pod(sampler=sampler_from("parentbased_always_off"))
+
+        assert pod.begin(IN).sampler is None
+
+    @pytest.mark.parametrize("propagator", ["tracecontext", "b3"])
+    def test_where_the_sender_decided_no_sampler_of_ours_is_named(self, propagator: str) -> None:
+        pod = Pod(propagators=propagator)
+
+        assert pod.begin(IN, (b"traceparent", W3C), (b"b3", b"1")).sampler is None
 
 
 class TestPropagators:
