@@ -17,17 +17,8 @@ import pytest
 
 from e2e.support.daemon import Daemon
 from e2e.support.node import Node
-from e2e.support.stream import (
-    BOTH,
-    INBOUND,
-    OK,
-    OUTBOUND,
-    Line,
-    Route,
-    chunk,
-    open_line,
-    recorded,
-)
+from e2e.support.route import BOTH, INBOUND, OUTBOUND, Route
+from e2e.support.stream import OK, Line, chunk, open_line, recorded
 from e2e.support.stream_pump import Pump, pump, receive
 
 pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(180)]

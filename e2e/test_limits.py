@@ -17,7 +17,8 @@ import pytest
 from e2e.support import declared
 from e2e.support.daemon import Daemon, until
 from e2e.support.node import Node, read, read_head
-from e2e.support.stream import BOTH, OK, chunk, open_line, recorded
+from e2e.support.route import BOTH, Route
+from e2e.support.stream import OK, chunk, open_line, recorded
 from e2e.support.stream_pump import pump
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
@@ -236,7 +237,7 @@ def test_2000_half_heads_in_one_pod_are_let_go_and_another_pods_requests_answere
 ) -> None:
     make = lambda: socket.create_server(("0.0.0.0", 0), backlog=SLOW)  # noqa: E731
     listener = node.keep(node.bed.run_inside("b", make))
-    other = open_line(node, type(BOTH)("x", "a", 1))
+    other = open_line(node, Route("x", "a", 1))
     address = (node.pod("b").ipv4, listener.getsockname()[1])
     slowest, pairs = 0.0, []
     with flat(daemon, 32.0):  # 16 KiB each, by far less than their heads may hold

@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from e2e.support import swarm
+from e2e.support import declared, swarm
 from e2e.support.daemon import Daemon, until
 from e2e.support.load import ANSWER_SIZE, Fate, fate_of
 from e2e.support.node import Node, read, read_head, reset
-from e2e.support.stream import is_declared, undeclared
 from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60), pytest.mark.usefixtures("daemon")]
@@ -141,7 +140,7 @@ def test_b2_a_client_that_shut_down_its_sending_side_gets_the_response(
     got = b""
     while data := server.recv(65536):  # a server that answers when it has heard all
         got += data
-    assert undeclared(got) == question
+    assert declared.without(got) == question
 
     server.sendall(answer)
     server.close()
@@ -303,7 +302,7 @@ def test_b6_after_the_answer_to_head_the_next_answer_is_whole(
     for question, answer in turns:
         client.sendall(question)
         got = b""
-        while undeclared(got) != question:
+        while declared.without(got) != question:
             got += server.recv(65536)
         server.sendall(answer)
         assert read(client, len(answer)) == answer
@@ -334,9 +333,9 @@ def test_b7_what_comes_behind_a_request_in_the_same_bytes_arrives_whole(
     client.sendall(GET + behind)
 
     got = b""
-    while len(undeclared(got)) < len(GET + behind):
+    while len(declared.without(got)) < len(GET + behind):
         got += server.recv(65536)
-    assert undeclared(got) == GET + behind
+    assert declared.without(got) == GET + behind
     server.sendall(OK + answer)
     assert read(client, len(OK + answer)) == OK + answer
 
@@ -529,7 +528,7 @@ def test_b11_a_jaeger_setting_that_crashed_netramesh_costs_no_request(
             server.sendall(OK)
 
             assert read(client, len(OK)) == OK
-            assert is_declared(head)
+            assert declared.count(head) == 1
             assert daemon.mishaps() == []
             for sock in (client, server):
                 sock.close()

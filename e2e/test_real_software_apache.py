@@ -11,17 +11,8 @@ import pytest
 
 from e2e.support.daemon import Daemon
 from e2e.support.node import Node
-from e2e.support.software import (
-    WAYS,
-    Client,
-    Log,
-    Seen,
-    Verdict,
-    Way,
-    compare,
-    observe,
-    start,
-)
+from e2e.support.route import ROUTES, Route
+from e2e.support.software import Client, Log, Seen, Verdict, compare, observe, start
 from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(60)]
@@ -101,20 +92,20 @@ def _start(bed: Testbed, pod: str, log: Path, files: Path) -> int:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("route", WAYS)
+@ROUTES
 def test_an_offer_of_http_2_is_taken_as_it_is_directly(
-    node: Node, daemon: Daemon, logs: dict[str, Log], route: str, name: str
+    node: Node, daemon: Daemon, logs: dict[str, Log], route: Route, name: str
 ) -> None:
     case = CASES[name]
 
-    def operation(way: Way) -> Seen:
+    def operation(way: Route) -> Seen:
         address = node.pod(way.server).ipv4
         argv = (word.replace("SERVER", address) for word in case.argv)
         seen = observe(node, way, Client(tuple(argv), case.logged, case.given), logs[way.server])
         # It logs the 101 and the answer behind it in either order.
         return replace(seen, logged=tuple(sorted(seen.logged)))
 
-    seen = compare(daemon, WAYS[route], operation, case.verdict)
+    seen = compare(daemon, route, operation, case.verdict)
 
     assert seen.exit_code == 0, seen.complaints
     assert case.holds in seen.output

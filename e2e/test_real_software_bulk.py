@@ -9,17 +9,8 @@ import pytest
 from e2e.support import nginx
 from e2e.support.daemon import Daemon
 from e2e.support.node import Node
-from e2e.support.software import (
-    DIRECT,
-    NODE,
-    PROGRAMS,
-    WAYS,
-    Verdict,
-    Watch,
-    Way,
-    run,
-    start,
-)
+from e2e.support.route import BOTH, DIRECT, Route
+from e2e.support.software import NODE, PROGRAMS, Verdict, Watch, run, start
 from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(300)]
@@ -63,18 +54,18 @@ def servers(bed: Testbed, noise: Path, tmp_path_factory: pytest.TempPathFactory)
         (directory / "files" / noise.name).unlink()
 
 
-def upload(node: Node, way: Way, noise: Path) -> str:
+def upload(node: Node, way: Route, noise: Path) -> str:
     """The checksum of what the server received, as it says."""
     return transfer(node, way, f"{_CURL} -T {noise} http://{node.pod(way.server).ipv4}:9020/sum")
 
 
-def download(node: Node, way: Way, noise: Path) -> str:
+def download(node: Node, way: Route, noise: Path) -> str:
     """The checksum of what the client received."""
     url = f"http://{node.pod(way.server).ipv4}/{noise.name}"
     return transfer(node, way, f"set -o pipefail; {_CURL} {url} | {_CHECKSUM}")
 
 
-def transfer(node: Node, way: Way, script: str) -> str:
+def transfer(node: Node, way: Route, script: str) -> str:
     seen = run(node.bed, way.client, ("bash", "-c", script), patience=PATIENCE)
     assert seen.exit_code == 0, seen.complaints
     # pytest -s shows what the way cost.
@@ -85,12 +76,12 @@ def transfer(node: Node, way: Way, script: str) -> str:
 @pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("move", [upload, download])
 def test_2_gib_arrive_as_they_were_sent(
-    node: Node, daemon: Daemon, noise: Path, checksum: str, move: Callable[[Node, Way, Path], str]
+    node: Node, daemon: Daemon, noise: Path, checksum: str, move: Callable[[Node, Route, Path], str]
 ) -> None:
     assert move(node, DIRECT, noise) == checksum
     watch, before = Watch(daemon), daemon.pss()
 
-    assert move(node, WAYS["both"], noise) == checksum
+    assert move(node, BOTH, noise) == checksum
 
     watch.expect(2, Verdict.traced(1))
     assert daemon.pss() - before < FLAT

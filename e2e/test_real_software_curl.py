@@ -10,7 +10,8 @@ from e2e.support import nginx
 from e2e.support.daemon import Daemon
 from e2e.support.nginx import BIG, HELLO, TEXT, Nginx
 from e2e.support.node import Node
-from e2e.support.software import WAYS, Client, Seen, Verdict, Way, compare, observe
+from e2e.support.route import ROUTES, Route
+from e2e.support.software import Client, Seen, Verdict, compare, observe
 from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(60)]
@@ -230,7 +231,7 @@ def servers(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield servers
 
 
-def curl(node: Node, server: Nginx, way: Way, case: Case) -> Seen:
+def curl(node: Node, server: Nginx, way: Route, case: Case) -> Seen:
     """Run curl in the client's pod; `server` is the server's pod."""
     address = node.pod(way.server).ipv4
     to_server = (word for port in nginx.PORTS for word in ("--resolve", f"server:{port}:{address}"))
@@ -240,7 +241,7 @@ def curl(node: Node, server: Nginx, way: Way, case: Case) -> Seen:
     )
 
 
-def given_up(node: Node, server: Nginx, way: Way) -> Seen:
+def given_up(node: Node, server: Nginx, way: Route) -> Seen:
     """What both saw of a download that the client leaves, without how far it had come."""
     quiet = ("-s", "--no-show-error", "-o", "/dev/null", "--max-time", "1")
     case = Case((*quiet, f"{U}/trickle/big.bin"), exit_code=28)
@@ -248,30 +249,28 @@ def given_up(node: Node, server: Nginx, way: Way) -> Seen:
     return replace(seen, logged=tuple(_SENT.sub(b"", record) for record in seen.logged))
 
 
-@pytest.mark.parametrize("route", WAYS)
+@ROUTES
 def test_nginx_stops_when_curl_gives_up(
-    node: Node, daemon: Daemon, servers: dict[str, Nginx], route: str
+    node: Node, daemon: Daemon, servers: dict[str, Nginx], route: Route
 ) -> None:
     # curl closes its socket, which is a FIN, or a RST where bytes had come that it never read.
     verdicts = (Verdict({"client_closed": 1}), Verdict({"client_reset": 1}))
 
-    seen = compare(
-        daemon, WAYS[route], lambda way: given_up(node, servers[way.server], way), *verdicts
-    )
+    seen = compare(daemon, route, lambda way: given_up(node, servers[way.server], way), *verdicts)
 
     assert seen.exit_code == 28
     assert len(seen.logged) == 1  # at once: all of it would have taken ten seconds
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("route", WAYS)
+@ROUTES
 def test_curl_and_nginx_see_what_they_would_directly(
-    node: Node, daemon: Daemon, servers: dict[str, Nginx], route: str, name: str
+    node: Node, daemon: Daemon, servers: dict[str, Nginx], route: Route, name: str
 ) -> None:
     case = CASES[name]
 
     seen = compare(
-        daemon, WAYS[route], lambda way: curl(node, servers[way.server], way, case), case.verdict
+        daemon, route, lambda way: curl(node, servers[way.server], way, case), case.verdict
     )
 
     assert seen.exit_code == case.exit_code, seen

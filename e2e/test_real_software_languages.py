@@ -7,16 +7,15 @@ import pytest
 
 from e2e.support.daemon import Daemon
 from e2e.support.node import Node
+from e2e.support.route import ROUTES, Route
 from e2e.support.software import (
     NODE,
     PROGRAMS,
     PYTHON,
-    WAYS,
     Client,
     Log,
     Seen,
     Verdict,
-    Way,
     compare,
     observe,
     start,
@@ -124,24 +123,24 @@ def logs(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[s
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("route", WAYS)
+@ROUTES
 def test_client_and_server_see_what_they_would_directly(
     node: Node,
     daemon: Daemon,
     logs: dict[tuple[str, str], Log],
     classes: str,
-    route: str,
+    route: Route,
     name: str,
 ) -> None:
     case = CASES[name]
     known = {"PORT": str(SERVERS[case.server].port), "CLASSES": classes}
 
-    def operation(way: Way) -> Seen:
+    def operation(way: Route) -> Seen:
         words = {**known, "SERVER": node.pod(way.server).ipv4}
         client = Client(tuple(filled(word, words) for word in case.argv), case.least)
         return observe(node, way, client, logs[case.server, way.server])
 
-    seen = compare(daemon, WAYS[route], operation, case.verdict)
+    seen = compare(daemon, route, operation, case.verdict)
 
     assert seen.exit_code == 0, seen.complaints
     assert all(words in seen.output for words in case.holds), seen.output

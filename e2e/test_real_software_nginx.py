@@ -12,7 +12,8 @@ from e2e.support import nginx
 from e2e.support.daemon import Daemon
 from e2e.support.nginx import BIG, TEXT, Nginx
 from e2e.support.node import Node
-from e2e.support.software import WAYS, Client, Seen, Verdict, Way, compare, observe, run
+from e2e.support.route import ROUTES, Route
+from e2e.support.software import Client, Seen, Verdict, compare, observe, run
 from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(60)]
@@ -101,20 +102,20 @@ def servers(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield servers
 
 
-def fetch(node: Node, servers: dict[str, Nginx], way: Way, case: Case) -> Seen:
+def fetch(node: Node, servers: dict[str, Nginx], way: Route, case: Case) -> Seen:
     argv = (word.replace("SERVER", way.server) for word in case.argv)
     client = Client((*CURL, *argv), case.least, case.given)
     return observe(node, way, client, servers[way.server].log)
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("route", WAYS)
+@ROUTES
 def test_nginx_fetches_and_serves_as_it_does_directly(
-    node: Node, daemon: Daemon, servers: dict[str, Nginx], route: str, name: str
+    node: Node, daemon: Daemon, servers: dict[str, Nginx], route: Route, name: str
 ) -> None:
     case = CASES[name]
 
-    seen = compare(daemon, WAYS[route], lambda way: fetch(node, servers, way, case), case.verdict)
+    seen = compare(daemon, route, lambda way: fetch(node, servers, way, case), case.verdict)
 
     assert seen.exit_code == 0, seen
     assert case.holds in seen.output

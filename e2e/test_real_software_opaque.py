@@ -14,16 +14,15 @@ from e2e.support import nginx
 from e2e.support.daemon import Daemon
 from e2e.support.nginx import BIG, HELLO
 from e2e.support.node import Node
+from e2e.support.route import ROUTES, Route
 from e2e.support.software import (
     ENVIRONMENT,
     PROGRAMS,
     PYTHON,
-    WAYS,
     Client,
     Log,
     Seen,
     Verdict,
-    Way,
     compare,
     observe,
     start,
@@ -34,7 +33,7 @@ pytestmark = [
     pytest.mark.netns,
     pytest.mark.long,
     pytest.mark.timeout(60),
-    pytest.mark.parametrize("route", WAYS),
+    ROUTES,
 ]
 
 SERVERS = ("y", "b")
@@ -43,19 +42,19 @@ SERVERS = ("y", "b")
 def passed_on(
     node: Node,
     daemon: Daemon,
-    route: str,
+    route: Route,
     client: Client,
     *verdicts: Verdict,
     logs: dict[str, Log] | None = None,
 ) -> Seen:
     """Run it directly and on `route`, SERVER in its words being the server's address."""
 
-    def operation(way: Way) -> Seen:
+    def operation(way: Route) -> Seen:
         argv = tuple(word.replace("SERVER", node.pod(way.server).ipv4) for word in client.argv)
         log = logs[way.server] if logs else None
         return observe(node, way, Client(argv, client.least, client.given), log)
 
-    return compare(daemon, WAYS[route], operation, *verdicts)
+    return compare(daemon, route, operation, *verdicts)
 
 
 # ---- TLS
@@ -85,7 +84,7 @@ TLS = {
 
 @pytest.mark.parametrize("name", TLS)
 def test_curl_verifies_a_certificate_as_it_does_directly(
-    node: Node, daemon: Daemon, secure: Path, route: str, name: str
+    node: Node, daemon: Daemon, secure: Path, route: Route, name: str
 ) -> None:
     words, exit_code, output = TLS[name]
     argv = curl(*(word.replace("CA", f"{secure}/ca.pem") for word in words))
@@ -96,7 +95,7 @@ def test_curl_verifies_a_certificate_as_it_does_directly(
 
 
 def test_openssl_sees_the_servers_own_certificate(
-    node: Node, daemon: Daemon, secure: Path, route: str
+    node: Node, daemon: Daemon, secure: Path, route: Route
 ) -> None:
     look = f"openssl s_client -connect SERVER:443 -verify_return_error -CAfile {secure}/ca.pem"
     script = f"set -o pipefail; {look} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint"
@@ -122,7 +121,7 @@ def grpc(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.mark.usefixtures("grpc")
 def test_grpc_calls_of_every_kind_end_as_they_do_directly(
-    node: Node, daemon: Daemon, route: str
+    node: Node, daemon: Daemon, route: Route
 ) -> None:
     argv = (*PYTHON, f"{PROGRAMS}/grpc_client.py", "SERVER:9003")
 
@@ -149,7 +148,7 @@ def mail(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Lo
 
 
 def test_mail_is_delivered_as_it_is_directly(
-    node: Node, daemon: Daemon, mail: dict[str, Log], route: str
+    node: Node, daemon: Daemon, mail: dict[str, Log], route: Route
 ) -> None:
     letter = b"Subject: test\r\n\r\n" + b"a line of it\r\n" * 1000
     argv = curl(
@@ -203,7 +202,7 @@ REDIS = {
 @pytest.mark.parametrize("name", REDIS)
 @pytest.mark.usefixtures("redis")
 def test_redis_answers_as_it_does_directly(
-    node: Node, daemon: Daemon, route: str, name: str
+    node: Node, daemon: Daemon, route: Route, name: str
 ) -> None:
     client, holds = REDIS[name]
 
@@ -214,7 +213,7 @@ def test_redis_answers_as_it_does_directly(
 
 
 @pytest.mark.usefixtures("redis")
-def test_what_is_published_reaches_who_subscribed(node: Node, daemon: Daemon, route: str) -> None:
+def test_what_is_published_reaches_who_subscribed(node: Node, daemon: Daemon, route: Route) -> None:
     script = """
         : >"$HOME/got"
         redis-cli -h SERVER SUBSCRIBE news >"$HOME/got" & subscriber=$!
@@ -232,7 +231,7 @@ def test_what_is_published_reaches_who_subscribed(node: Node, daemon: Daemon, ro
 
 @pytest.mark.usefixtures("redis")
 def test_a_redis_benchmark_of_many_connections_succeeds(
-    node: Node, daemon: Daemon, route: str
+    node: Node, daemon: Daemon, route: Route
 ) -> None:
     # It opens a connection more, to ask for the server's configuration.
     run = "redis-benchmark -h SERVER -c 20 -n 5000 -P 8 -t get -q | tr '\\r' '\\n' | grep -c 'per second'"
@@ -324,7 +323,7 @@ POSTGRES = {
 @pytest.mark.parametrize("name", POSTGRES)
 @pytest.mark.usefixtures("postgres")
 def test_postgresql_answers_as_it_does_directly(
-    node: Node, daemon: Daemon, route: str, name: str
+    node: Node, daemon: Daemon, route: Route, name: str
 ) -> None:
     client, exit_code, holds = POSTGRES[name]
 
@@ -336,7 +335,7 @@ def test_postgresql_answers_as_it_does_directly(
 
 @pytest.mark.usefixtures("postgres")
 def test_a_query_is_cancelled_by_a_second_connection(
-    node: Node, daemon: Daemon, route: str
+    node: Node, daemon: Daemon, route: Route
 ) -> None:
     client = psql("-c", "select pg_sleep(20)", timeout="0.5")
 
@@ -349,7 +348,7 @@ def test_a_query_is_cancelled_by_a_second_connection(
 
 @pytest.mark.usefixtures("postgres")
 def test_a_postgresql_benchmark_of_many_transactions_succeeds(
-    node: Node, daemon: Daemon, route: str
+    node: Node, daemon: Daemon, route: Route
 ) -> None:
     url = "postgresql://postgres:secret@SERVER/postgres"
     run = f"pgbench -q -i {url} 2>/dev/null; pgbench -c 4 -j 2 -t 100 {url} 2>&1 | grep processed"

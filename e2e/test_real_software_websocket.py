@@ -6,11 +6,11 @@ import pytest
 
 from e2e.support.daemon import Daemon
 from e2e.support.node import Node
+from e2e.support.route import ROUTES, Route
 from e2e.support.software import (
     NODE,
     PROGRAMS,
     PYTHON,
-    WAYS,
     Client,
     Log,
     Verdict,
@@ -47,15 +47,15 @@ def serving(
 
 
 @pytest.mark.parametrize("client", COMMANDS)
-@pytest.mark.parametrize("route", WAYS)
+@ROUTES
 def test_websocket_ends_receive_what_they_would_directly(
-    node: Node, daemon: Daemon, serving: tuple[str, dict[str, Log]], route: str, client: str
+    node: Node, daemon: Daemon, serving: tuple[str, dict[str, Log]], route: Route, client: str
 ) -> None:
     library, logs = serving
 
     seen = compare(
         daemon,
-        WAYS[route],
+        route,
         lambda way: observe(
             node,
             way,

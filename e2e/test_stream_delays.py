@@ -12,17 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from e2e.support.node import Node, reset
-from e2e.support.stream import (
-    DIRECT,
-    OK,
-    ROUTES,
-    Line,
-    Route,
-    fin_delay,
-    milliseconds,
-    open_line,
-    passes,
-)
+from e2e.support.route import DIRECT, ROUTES, Route
+from e2e.support.stream import OK, Line, fin_delay, milliseconds, open_line, passes
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60), pytest.mark.usefixtures("daemon")]
 
@@ -105,10 +96,10 @@ def test_a_first_byte_is_not_delayed(node: Node, route: Route, delay: Delay) -> 
 
 def greeting(node: Node, route: Route) -> float:
     """From the client's connect to the greeting of a server that speaks as soon as it has accepted."""
-    listener = node.listen(route.called)
-    target = (node.pod(route.called).ipv4, listener.getsockname()[1])
+    listener = node.listen(route.server)
+    target = (node.pod(route.server).ipv4, listener.getsockname()[1])
     began = time.perf_counter()
-    client = node.connect(route.caller, target)
+    client = node.connect(route.client, target)
     server = node.accept(listener)
     passes(server, client, b"220 mail.example ESMTP ready\r\n")
     delay = time.perf_counter() - began

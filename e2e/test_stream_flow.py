@@ -15,7 +15,8 @@ import pytest
 
 from e2e.support.daemon import Daemon
 from e2e.support.node import Node, reset
-from e2e.support.stream import BOTH, ROUTES, Line, Route, open_line, recorded
+from e2e.support.route import BOTH, ROUTES, Route
+from e2e.support.stream import Line, open_line, recorded
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
 

@@ -8,24 +8,11 @@ import time
 
 import pytest
 
+from e2e.support import declared
 from e2e.support.daemon import Daemon
 from e2e.support.node import Node, read
-from e2e.support.stream import (
-    BOTH,
-    DIRECT,
-    INBOUND,
-    OK,
-    OUTBOUND,
-    ROUTES,
-    Line,
-    Route,
-    chunk,
-    is_declared,
-    milliseconds,
-    open_line,
-    recorded,
-    undeclared,
-)
+from e2e.support.route import BOTH, DIRECT, INBOUND, OUTBOUND, ROUTES, Route
+from e2e.support.stream import OK, Line, chunk, milliseconds, open_line, recorded
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
 
@@ -234,7 +221,7 @@ def test_a_client_that_waits_for_100_gets_it_and_sends(
 ) -> None:
     with recorded(daemon, ok(route, 2)):
         line = open_line(node, route)
-        assert is_declared(line.ask(EXPECT))
+        assert declared.count(line.ask(EXPECT)) == 1
         time.sleep(LONGER_THAN_HELD)
         line.down(CONTINUE)
         line.up(b"abcd", b"efgh")
@@ -398,8 +385,8 @@ def test_a_head_that_trickles_for_less_than_a_second_gets_its_headers(
         line.down(OK)
         line.exchange()
         line.close()
-    assert undeclared(got) == SHORT
-    assert is_declared(got)
+    assert declared.without(got) == SHORT
+    assert declared.count(got) == 1
 
 
 @ROUTES
@@ -412,9 +399,9 @@ def test_a_head_that_trickles_for_over_a_second_is_let_go_and_the_next_gets_head
         line.down(OK)
         line.exchange()
         line.close()
-    assert undeclared(got) == LONG
+    assert declared.without(got) == LONG
     # what the first capture lets go after a second is complete for the second one in time
-    assert is_declared(got) == (route.captures > 1)
+    assert declared.count(got) == (route.captures > 1)
 
 
 @ROUTES
@@ -499,9 +486,9 @@ def test_an_h2_preface_that_pauses_anywhere_arrives_up_to_its_pause(
 def test_http_is_read_on_whatever_port_it_is_spoken(
     node: Node, daemon: Daemon, route: Route, port: int
 ) -> None:
-    listener = node.listen(route.called, port=port)
+    listener = node.listen(route.server, port=port)
     with recorded(daemon, ok(route, 2)), listener:
-        client = node.connect(route.caller, (node.pod(route.called).ipv4, port))
+        client = node.connect(route.client, (node.pod(route.server).ipv4, port))
         line = Line(client, node.accept(listener))
         line.exchange()
         line.exchange()
@@ -543,7 +530,7 @@ def test_whoever_was_silent_for_long_is_heard(node: Node, daemon: Daemon, second
         server_speaks.up(SMTP[1])
         server_speaks.close()
         got = client_speaks.ask(GET)
-        assert is_declared(got) == (route.captures > 0)
+        assert declared.count(got) == (route.captures > 0)
         client_speaks.down(OK)
         client_speaks.close()
     assert daemon.mishaps() == []

@@ -1,4 +1,4 @@
-"""Real programs in pods: one operation on every way from a client to a server, and what its two applications saw.
+"""Real programs in pods: one operation on every route from a client to a server, and what its two applications saw.
 
 Belongs here: starting a server and waiting until it listens, running a client to its end, and comparing what was seen
 directly with what was seen through the daemon. Does not belong here: any particular program.
@@ -21,6 +21,7 @@ from e2e.support import declared
 from e2e.support.counted import Counted
 from e2e.support.daemon import Daemon, until
 from e2e.support.node import Node
+from e2e.support.route import DIRECT, Route
 from netra_node.testbed import Testbed
 
 #: Ten times what any client here takes on a busy machine.
@@ -42,23 +43,6 @@ _VARIES: Final = re.compile(
     rb"(?i:(?<=\nDate: )|(?<=\nSec-WebSocket-Key: )|(?<=\nSec-WebSocket-Accept: ))[^\r]+"
     rb"|-{24}[0-9a-f]{16}|(?<=with PID )\d+|(?<='CLIENT', )\d+"
 )
-
-
-@dataclass(frozen=True)
-class Way:
-    """From a client's pod to a server's, and how many of the daemon's captures lie between."""
-
-    client: str
-    server: str
-    captures: int
-
-
-DIRECT: Final = Way("x", "y", 0)
-WAYS: Final = {
-    "outbound": Way("a", "y", 1),
-    "inbound": Way("x", "b", 1),
-    "both": Way("a", "b", 2),
-}
 
 
 @dataclass(frozen=True)
@@ -209,23 +193,23 @@ class Client:
     given: bytes = b""
 
 
-def observe(node: Node, way: Way, client: Client, log: Log | None = None) -> Seen:
+def observe(node: Node, route: Route, client: Client, log: Log | None = None) -> Seen:
     """Run `client` in its pod and return what it and the server, by its log, saw."""
     skip = log.count() if log else 0
-    seen = run(node.bed, way.client, client.argv, client.given)
+    seen = run(node.bed, route.client, client.argv, client.given)
     logged = log.records(skip, client.least) if log else ()
     return Seen(
         seen.exit_code,
-        anonymous(node, way, seen.output),
-        anonymous(node, way, seen.complaints),
-        tuple(anonymous(node, way, record) for record in logged),
+        anonymous(node, route, seen.output),
+        anonymous(node, route, seen.complaints),
+        tuple(anonymous(node, route, record) for record in logged),
     )
 
 
-def anonymous(node: Node, way: Way, text: bytes) -> bytes:
+def anonymous(node: Node, route: Route, text: bytes) -> bytes:
     """`text` with roles in place of addresses, none of what varies, and without what the daemon may add."""
     for role in ("client", "server"):
-        pod = node.pod(getattr(way, role))
+        pod = node.pod(getattr(route, role))
         text = text.replace(pod.ipv4.encode(), role.upper().encode())
     return _VARIES.sub(b"*", declared.without(text))
 
@@ -240,14 +224,16 @@ def different(direct: Seen, through: Seen) -> str:
     )
 
 
-def compare(daemon: Daemon, way: Way, operation: Callable[[Way], Seen], *verdicts: Verdict) -> Seen:
-    """Do it directly, then on `way`: both sides must see the same, and every capture comes to one of `verdicts`.
+def compare(
+    daemon: Daemon, route: Route, operation: Callable[[Route], Seen], *verdicts: Verdict
+) -> Seen:
+    """Do it directly, then on `route`: both sides must see the same, and every capture comes to one of `verdicts`.
 
     Returns what they saw, for what else the test knows of it.
     """
     direct = operation(DIRECT)
     watch = Watch(daemon)
-    through = operation(way)
+    through = operation(route)
     assert through == direct, different(direct, through)
-    watch.expect(way.captures, *verdicts)
+    watch.expect(route.captures, *verdicts)
     return direct

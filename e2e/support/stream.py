@@ -5,7 +5,6 @@ here: what is said; conversations in which only the whole counts (`transcript`).
 """
 
 import contextlib
-import re
 import socket
 import statistics
 import time
@@ -14,34 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import pytest
-
+from e2e.support import declared
 from e2e.support.daemon import Daemon, until
 from e2e.support.node import Node, read, read_head
+from e2e.support.route import Route
 
-#: What is declared in a request that brings none of it, in exactly this order, directly before the empty line.
-_DECLARED: Final = re.compile(
-    rb"traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]\r\n"
-    rb"uber-trace-id: [0-9a-f]{1,32}:[0-9a-f]{1,16}:[0-9a-f]{1,16}:[0-9a-f]{1,2}\r\n"
-    rb"(?:X-Request-Id: [0-9a-f-]{36}\r\n)?"
-    rb"(?:X-Source: [a-z0-9-]+\r\n)?"
-    rb"(?=\r\n)"
-)
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@dataclass(frozen=True)
-class Route:
-    """Who calls whom, and how many of the daemon's captures lie between."""
-
-    caller: str
-    called: str
-    captures: int
-
-
-DIRECT: Final = Route("x", "y", 0)
-OUTBOUND, INBOUND, BOTH = Route("a", "y", 1), Route("x", "b", 1), Route("a", "b", 2)
-ROUTES = pytest.mark.parametrize("route", [OUTBOUND, INBOUND, BOTH], ids=["out", "in", "both"])
 
 
 @dataclass(frozen=True)
@@ -55,7 +32,7 @@ class Line:
         """Send a head that ends in its empty line; what the server got, which differs in declared headers alone."""
         self.client.sendall(head)
         got = read_head(self.server)
-        assert undeclared(got) == head
+        assert declared.without(got) == head
         return got
 
     def up(self, *pieces: bytes, pause: float = 0) -> list[float]:
@@ -67,7 +44,7 @@ class Line:
     def exchange(self, path: bytes = b"/next") -> None:
         """One plain request and its answer. Fails unless headers were declared in it: the connection is still read."""
         got = self.ask(b"GET %b HTTP/1.1\r\nHost: b\r\n\r\n" % path)
-        assert is_declared(got)
+        assert declared.count(got) == 1
         self.down(OK)
 
     def close(self) -> None:
@@ -79,18 +56,8 @@ class Line:
         self.client.close()
 
 
-def is_declared(head: bytes) -> bool:
-    """Whether the head got headers."""
-    return _DECLARED.search(head) is not None
-
-
-def undeclared(head: bytes) -> bytes:
-    """The bytes that are the sender's."""
-    return _DECLARED.sub(b"", head)
-
-
 def open_line(node: Node, route: Route) -> Line:
-    return Line(*node.pair(route.caller, route.called))
+    return Line(*node.pair(route.client, route.server))
 
 
 def passes(sender: socket.socket, receiver: socket.socket, piece: bytes) -> float:
