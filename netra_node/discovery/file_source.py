@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from netra_node.core.desired import RefusedPod
 from netra_node.discovery.enrolment import NETNS
-from netra_node.discovery.pod import PodError, read_pod
+from netra_node.discovery.pod import PodError, metadata_of, read_pod
 from netra_node.discovery.source import Entry, SourceError
 
 #: Thousands of pods with everything a kubelet writes about them.
@@ -224,7 +224,6 @@ def _read_entry(number: int, form: object) -> Entry:
 
 def _unreadable(number: int, form: object, why: str) -> RefusedPod:
     """Name a pod that cannot be read as well as can be."""
-    metadata = form.get("metadata") if isinstance(form, dict) else None
-    known = metadata if isinstance(metadata, dict) else {}
+    known = metadata_of(form)
     name = str(known.get("name") or f"pod {number} of the file")
     return RefusedPod(f"file:{number}", str(known.get("namespace") or "default"), name, why)

@@ -22,6 +22,15 @@ class Mount(NamedTuple):
     inode: int
 
 
+def mount_of(path: str) -> Mount | None:
+    """Return what is mounted at `path`, a namespace or not; None where nothing can be seen."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - one system call, no object
+    except OSError:
+        return None
+    return Mount(status.st_dev, status.st_ino)
+
+
 class Namespaces:
     """The directory where runtimes mount namespaces, and /proc, as this process sees them."""
 
@@ -44,13 +53,9 @@ class Namespaces:
 
     def at(self, path: str) -> Mount | None:
         """Return the namespace at `path`; None where there is none: no file, or one that nothing is mounted on (yet)."""
-        try:
-            status = os.stat(path)  # noqa: PTH116 - one system call, no object
-        except OSError:
-            return None
-        mount = Mount(status.st_dev, status.st_ino)
+        mount = mount_of(path)
         # All namespaces are of one file system, the kernel's own.
-        return mount if mount.device == self.own.device else None
+        return mount if mount is not None and mount.device == self.own.device else None
 
     def named(self) -> dict[Mount, str]:
         """Return the namespaces that have a name, with their paths."""

@@ -85,6 +85,12 @@ def read_pod(form: object) -> Pod:
     )
 
 
+def metadata_of(form: object) -> dict[str, Any]:
+    """Return the metadata of what may be no Pod, to name in a complaint what `read_pod` refused; empty where there is none."""
+    metadata = form.get("metadata") if isinstance(form, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
+
+
 def _refuse(why: str) -> NoReturn:
     raise PodError(why)
 

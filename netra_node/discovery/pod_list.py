@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from netra_node.core.desired import RefusedPod
-from netra_node.discovery.pod import PodError, read_pod
+from netra_node.discovery.pod import PodError, metadata_of, read_pod
 from netra_node.discovery.source import Entry
 from netra_node.discovery.turns import Turns
 
@@ -130,7 +130,6 @@ def _entry(form: object) -> Entry:
 
 def _unreadable(form: object, why: str) -> RefusedPod:
     """Name a pod that cannot be read as well as can be."""
-    metadata = form.get("metadata") if isinstance(form, dict) else None
-    known = metadata if isinstance(metadata, dict) else {}
+    known = metadata_of(form)
     namespace, name = str(known.get("namespace", "")), str(known.get("name", ""))
     return RefusedPod(str(known.get("uid") or f"{namespace}/{name}"), namespace, name, why)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netra_node.discovery.cgroups import owner
-from netra_node.discovery.namespaces import Mount
+from netra_node.discovery.namespaces import Mount, mount_of
 from netra_node.discovery.turns import Turns
 
 
@@ -33,7 +33,7 @@ async def processes_of(proc: Path, uids: Container[str]) -> dict[str, list[Proce
         if whose is not None and whose.pod_uid in uids:
             path = f"{process}/ns/net"
             found.setdefault(whose.pod_uid, []).append(
-                Process(path, whose.container_id, _netns(path))
+                Process(path, whose.container_id, mount_of(path))
             )
         await turns.pause()
     return found
@@ -53,11 +53,3 @@ def _cgroup(process: str) -> str:
             return file.read()
     except OSError:
         return ""
-
-
-def _netns(path: str) -> Mount | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - one system call, no object
-    except OSError:
-        return None
-    return Mount(status.st_dev, status.st_ino)

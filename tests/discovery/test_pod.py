@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_node.discovery.pod import Container, OwnerReference, PodError, read_pod
+from netra_node.discovery.pod import Container, OwnerReference, PodError, metadata_of, read_pod
 
 RECORDED = json.loads((Path(__file__).parent / "kubelet_pods.json").read_text())["items"]
 
@@ -160,3 +160,12 @@ def test_any_part_is_read_or_a_pod_error(part: str, content: dict[str, Any]) -> 
         assert part in str(error)  # noqa: PT017 - either ending is right
     else:
         assert pod.name
+
+
+@pytest.mark.parametrize("form", [None, [], {}, {"metadata": []}])
+def test_what_is_no_pod_has_no_metadata(form: object) -> None:
+    assert metadata_of(form) == {}
+
+
+def test_a_pod_that_cannot_be_read_has_its_metadata() -> None:
+    assert metadata_of({"metadata": {"name": "web", "labels": 1}}) == {"name": "web", "labels": 1}
