@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from netra_node.core.addresses import authority
+
 if TYPE_CHECKING:
     import ssl
 
@@ -34,8 +36,7 @@ class Target:
     @property
     def authority(self) -> str:
         """The Host field (RFC 9110 §7.2), also fit for a log line."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return authority(self.host, self.port)
 
 
 def parse_target(url: str, authorities: str | None = None) -> Target:

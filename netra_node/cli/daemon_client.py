@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+from netra_node.core.addresses import authority
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment
 from netra_node.settings.model import SettingsError
@@ -27,11 +28,7 @@ class Where(NamedTuple):
 
     def __str__(self) -> str:
         """Return it as it stands in a URL."""
-        return (
-            f"[{self.address}]:{self.port}"
-            if ":" in self.address
-            else f"{self.address}:{self.port}"
-        )
+        return authority(self.address, self.port)
 
 
 def where(mapping: Mapping[str, str]) -> Where:

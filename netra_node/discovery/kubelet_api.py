@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from netra_node import __version__
+from netra_node.core.addresses import authority
 from netra_node.discovery.source import SourceError
 from netra_node.http_client import Client, Target, TransportError
 
@@ -49,8 +50,7 @@ class KubeletAccess:
     @property
     def url(self) -> str:
         """How a person writes it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
+        return f"http{'s' * self.secure}://{authority(self.host, self.port)}"
 
     @property
     def is_local(self) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from netra_node.core import ports
 from netra_node.core import ratio as core_ratio
+from netra_node.core.addresses import authority
 
 T = TypeVar("T")
 
@@ -68,8 +69,7 @@ class Endpoint:
 
     def __str__(self) -> str:
         """Return the URL without its query, which may hold a token."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http{'s' * self.tls}://{host}:{self.port}{self.target.partition('?')[0]}"
+        return f"http{'s' * self.tls}://{authority(self.host, self.port)}{self.target.partition('?')[0]}"
 
 
 def _refuse(why: str) -> NoReturn:

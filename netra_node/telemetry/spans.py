@@ -6,6 +6,7 @@ Does not belong here: how they are written on the wire (`otlp`), and any query s
 
 from collections.abc import Hashable
 
+from netra_node.core.addresses import authority
 from netra_node.core.records import Exchange, Outcome
 from netra_node.telemetry.flow import Flow
 from netra_node.telemetry.metrics import METHODS, OTHER_METHOD
@@ -176,5 +177,4 @@ def _authority(flow: Flow, exchange: Exchange) -> str:
     """Return the server as `url.full` names it: the Host, never a target's authority, which may hold a password."""
     if exchange.host:
         return text(exchange.host)
-    host, port = flow.connection.destination
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return authority(*flow.connection.destination)
