@@ -225,9 +225,8 @@ def _dnat(statement: Dnat) -> list[Expression]:
 
 def _target(statement: Tproxy | Dnat) -> tuple[int, Expression, Expression]:
     """Return the protocol's number, and what loads the address into register 1 and the port into register 2."""
-    v6 = ":" in statement.address
-    family, protocol = (socket.AF_INET6, _NFPROTO_IPV6) if v6 else (socket.AF_INET, _NFPROTO_IPV4)
-    address = _load(socket.inet_pton(family, statement.address))
+    protocol = _NFPROTO_IPV6 if ":" in statement.address else _NFPROTO_IPV4
+    address = _load(_packed(statement.address))
     return protocol, address, _load(_port(statement.port), register=2)
 
 
