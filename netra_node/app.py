@@ -148,6 +148,7 @@ class App:
                 "/status": self.status,
                 "/traces": lambda: dict(self._telemetry.traces()),
                 "/graph": lambda: dict(self._telemetry.graph()),
+                "/api/dependencies": lambda: dict(self._telemetry.dependencies()),
             }
         )
         listeners = [

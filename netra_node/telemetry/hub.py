@@ -3,10 +3,11 @@
 Belongs here: which part is joined to which. Does not belong here: any of their work.
 """
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from time import monotonic
+from time import gmtime, monotonic, strftime
 from typing import TypedDict
 
 from netra_node import __version__
@@ -56,9 +57,25 @@ class TracesDocument(TypedDict):
 
 
 class GraphDocument(TypedDict):
-    """What `/graph` answers; the edges are drawn one by one."""
+    """What `/graph` answers; edges and calls are drawn one by one."""
 
+    #: 16 hex digits, others at each start: counts of one start only grow, those of several add up.
+    start: str
+    #: When counting began (RFC 3339, UTC).
+    since: str
     edges: Iterator[graph.GraphEdge]
+    calls: Iterator[graph.DayEdge]
+
+
+class DependenciesDocument(TypedDict):
+    """What `/api/dependencies` answers: the form of Jaeger's own, and since when we counted."""
+
+    data: Iterator[graph.Dependency]
+    total: int
+    limit: int
+    offset: int
+    errors: None
+    since: str
 
 
 class Totals(TypedDict):
@@ -75,9 +92,11 @@ class Telemetry:
     def __init__(self, options: TelemetryOptions, readings: Readings | None = None) -> None:
         """Needs no loop yet. `readings` are asked at each scrape."""
         self.directory = Directory()
-        self.metrics = Metrics()
         self._readings = readings or Readings()
         self._clock = WallClock()
+        self.metrics = Metrics(self._clock)
+        self._start = secrets.token_hex(8)
+        self._since = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
         schema = OtelSchema(PathNames(options.path_templates, collapse=options.path_collapse))
         self._recent = RecentSpans(schema, self._clock, options.memory_spans)
         self._schema = schema
@@ -139,7 +158,23 @@ class Telemetry:
 
     def graph(self) -> GraphDocument:
         """Return who called whom, sorted by name."""
-        return GraphDocument(edges=graph.edges(tuple(self.metrics.services.values())))
+        return GraphDocument(
+            start=self._start,
+            since=self._since,
+            edges=graph.edges(tuple(self.metrics.services.values())),
+            calls=graph.day_edges(self.metrics.calls),
+        )
+
+    def dependencies(self) -> DependenciesDocument:
+        """Return the same for those who know Jaeger's API: yesterday and today, services only."""
+        return DependenciesDocument(
+            data=graph.dependencies(self.metrics.calls),
+            total=0,
+            limit=0,
+            offset=0,
+            errors=None,
+            since=max(self._since, self.metrics.calls.since),
+        )
 
     def totals(self) -> Totals:
         """Return the counters that `/status` shows: spans by result, opaque connections by reason, resets by cause."""

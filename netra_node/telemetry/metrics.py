@@ -9,6 +9,8 @@ from collections import defaultdict
 from typing import TypeVar
 
 from netra_node.core.records import OpaqueReason, Outcome, ResetCause
+from netra_node.telemetry.calls import NO_CALLS, DailyCalls
+from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.labels import label_text
 
 #: Method labels: RFC 9110 §9 and PATCH (RFC 5789).
@@ -58,6 +60,7 @@ class Edge:
     """What one service and one of its peers did in one direction."""
 
     __slots__ = (
+        "calls",
         "closed",
         "duration",
         "errors",
@@ -78,6 +81,8 @@ class Edge:
         #: (method label, status, outcome) → exchanges; status 0 = unanswered, -1 = too many different ones.
         self.requests: dict[tuple[str, int, str], int] = {}
         self.errors = 0
+        #: Those of today, inbound only (`observer`).
+        self.calls = NO_CALLS
         self.duration = Histogram(_REQUEST_BOUNDS)
         #: Fine counts for percentiles (`graph`), inbound only.
         self.latency: defaultdict[int, int] = defaultdict(int)
@@ -173,10 +178,11 @@ class SpanResults:
 class Metrics:
     """All counters of this process, by the labels they carry."""
 
-    __slots__ = ("loop_lag", "opaque", "pods", "resets", "services", "spans")
+    __slots__ = ("calls", "loop_lag", "opaque", "pods", "resets", "services", "spans")
 
-    def __init__(self) -> None:
-        """Closed label sets start at zero, so that the first event is an increase and not a new series."""
+    def __init__(self, clock: WallClock | None = None) -> None:
+        """Closed label sets start at zero, so that the first event is an increase and not a new series. `clock` tells the day."""
+        self.calls = DailyCalls(clock or WallClock())
         self.services: dict[tuple[str, str], ServiceSeries] = {}
         self.pods: dict[tuple[str, str], PodSeries] = {}
         self.opaque = dict.fromkeys((*(reason.value for reason in OpaqueReason), SLOW_HEAD), 0)

@@ -157,10 +157,18 @@ class PodObserver:
             requests[key] += 1
         else:
             edge.add_series(key)
-        if (status >= SERVER_ERRORS or outcome is not _OK) and failure(exchange):
+        failed = (status >= SERVER_ERRORS or outcome is not _OK) and failure(exchange)
+        if failed:
             edge.errors += 1
         pod = self.pod
         if flow.inbound:
+            calls = edge.calls
+            if exchange.end >= calls.until:
+                calls = self._metrics.calls.of(edge.peer, self.service.service, exchange.end)
+                edge.calls = calls
+            calls.requests += 1
+            if failed:
+                calls.errors += 1
             pod.inbound[status // 100 % 10] += 1
             edge.latency[latency_bucket(took)] += 1
             edge.slowest = max(edge.slowest, took)

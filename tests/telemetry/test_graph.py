@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_node.telemetry.graph import bucket_middle, edges, latency_bucket, percentile
+from netra_node.telemetry.calls import DailyCalls
+from netra_node.telemetry.clock import WallClock
+from netra_node.telemetry.graph import (
+    bucket_middle,
+    day_edges,
+    dependencies,
+    edges,
+    joined,
+    latency_bucket,
+    percentile,
+)
 from netra_node.telemetry.metrics import ServiceSeries
 
 MILLISECOND = 1_000_000
@@ -85,3 +95,53 @@ def test_services_of_one_name_are_merged_and_edges_sorted() -> None:
         ("web", 5, 2),
     ]
     assert found[1]["p50_ms"] == pytest.approx(5, rel=1 / 16)
+
+
+def test_edges_of_several_nodes_join_as_if_one_node_had_seen_them_all() -> None:
+    fast, slow, both = ServiceSeries("a", "x"), ServiceSeries("a", "x"), ServiceSeries("a", "x")
+    for series, durations in ((fast, (1, 2, 2)), (slow, (9, 40)), (both, (1, 2, 2, 9, 40))):
+        edge = series.edge("web", inbound=True)
+        edge.requests["GET", 200, "ok"] = len(durations)
+        edge.latency.update(counts(*durations))
+        edge.slowest = max(durations) * MILLISECOND
+        edge.errors = len(durations)
+    parts = [*edges([fast]), *edges([slow])]
+
+    assert joined("web", "x", parts) == next(edges([both]))
+
+
+DAY = 86_400 * 10**9
+
+
+def two_days() -> DailyCalls:
+    """1970-01-01 and the day after."""
+    calls = DailyCalls(WallClock(lambda: 0, lambda: 0))
+    for source, destination in (
+        ("web", "orders"),
+        ("external", "web"),
+        ("kubelet", "web"),
+        ("other", "other"),
+        ("orders", "orders"),
+    ):
+        for day in (0, 1):
+            counted = calls.of(source, destination, day * DAY)
+            counted.requests, counted.errors = day + 1, day
+    return calls
+
+
+def test_a_days_edges_have_all_but_probes() -> None:
+    found = [tuple(edge.values()) for edge in day_edges(two_days())]
+
+    assert found[:2] == [
+        ("1970-01-01", "web", "orders", 1, 0),
+        ("1970-01-01", "external", "web", 1, 0),
+    ]
+    assert ("1970-01-02", "web", "orders", 2, 1) in found
+    assert len(found) == 8
+
+
+def test_jaegers_links_are_between_services_that_have_spans_and_of_all_days() -> None:
+    assert list(dependencies(two_days())) == [
+        {"parent": "web", "child": "orders", "callCount": 3},
+        {"parent": "orders", "child": "orders", "callCount": 3},
+    ]

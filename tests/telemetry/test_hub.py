@@ -64,6 +64,47 @@ def test_an_exchange_shows_in_metrics_traces_and_graph(
     assert json.dumps([span, edge])
 
 
+def test_a_days_calls_outlive_the_series_of_the_pod(
+    telemetry, identity, make_connection, make_exchange
+) -> None:
+    telemetry.directory.set_address("10.0.0.5", "web")
+    observer = telemetry.observer(identity)
+    connection = make_connection()
+    observer.connection_opened(connection)
+    observer.exchange_ended(connection, make_exchange())
+    observer.connection_ended(connection)
+    telemetry.forget(identity.uid)
+    telemetry.metrics.expire(float("inf"))
+
+    document = telemetry.graph()
+    (call,) = document["calls"]
+    assert list(document["edges"]) == []
+    assert (call["source"], call["destination"], call["requests"]) == ("web", "orders", 1)
+    assert telemetry.dependencies()["since"] >= document["since"]
+    assert list(telemetry.dependencies()["data"]) == [
+        {"parent": "web", "child": "orders", "callCount": 1}
+    ]
+
+
+def test_each_start_has_a_name_of_its_own(telemetry) -> None:
+    assert len(telemetry.graph()["start"]) == 16
+    assert telemetry.graph()["start"] == telemetry.graph()["start"]
+    assert telemetry.graph()["start"] != Telemetry(TelemetryOptions()).graph()["start"]
+
+
+def test_jaegers_form_has_every_member_of_jaegers(telemetry) -> None:
+    document = telemetry.dependencies()
+
+    assert {**document, "data": list(document["data"]), "since": ""} == {
+        "data": [],
+        "total": 0,
+        "limit": 0,
+        "offset": 0,
+        "errors": None,
+        "since": "",
+    }
+
+
 def test_totals_are_what_the_metrics_count(telemetry) -> None:
     telemetry.metrics.spans.queue_full = 3
     telemetry.metrics.opaque["tls"] = 2

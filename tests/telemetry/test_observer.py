@@ -296,3 +296,33 @@ def test_a_connection_that_ends_twice_is_counted_once(bench, make_connection) ->
     bench.observer.connection_ended(connection)
 
     assert bench.service.inbound["external"].closed == {"ok": 1}
+
+
+def calls(bench) -> dict[tuple[str, str], tuple[int, int]]:
+    return {pair: (one.requests, one.errors) for _, pair, one in bench.metrics.calls.rows()}
+
+
+def test_the_day_counts_what_the_edge_counts(bench, make_connection, make_exchange) -> None:
+    bench.directory.set_address("10.0.0.5", "web")
+    bench.ended(make_connection(), make_exchange(), make_exchange(status=503))
+    bench.ended(make_connection(client=("8.8.8.8", 1)), make_exchange())
+
+    assert calls(bench) == {("web", "orders"): (2, 1), ("external", "orders"): (1, 0)}
+
+
+def test_the_day_counts_a_call_at_its_server_side_only(
+    bench, make_connection, make_exchange
+) -> None:
+    bench.ended(make_connection(Direction.OUTBOUND), make_exchange())
+
+    assert calls(bench) == {}
+
+
+def test_an_exchange_that_ends_a_day_later_counts_for_that_day(
+    bench, make_connection, make_exchange
+) -> None:
+    later = make_exchange()
+    later.end += 86_400 * 10**9
+    bench.ended(make_connection(), make_exchange(), make_exchange(), later)
+
+    assert [one.requests for _, _, one in bench.metrics.calls.rows()] == [2, 1]
