@@ -350,6 +350,7 @@ def _telemetry_options(settings: Settings) -> TelemetryOptions:
         collector=_collector(settings.export) if settings.export is not None else None,
         path_templates=settings.spans.path_templates,
         path_collapse=settings.spans.path_collapse,
+        statsd=settings.statsd,
     )
 
 

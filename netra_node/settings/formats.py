@@ -55,6 +55,9 @@ _LABEL_KEY = re.compile(
     r"(?:(?=.{1,253}/)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 )
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+#: A name or an address; the resolver judges the rest.
+_HOST = re.compile(r"[0-9A-Za-z._:%-]{0,253}")
+_MAX_METRIC_PREFIX = 512
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -247,6 +250,24 @@ def origin(url: str) -> Endpoint:
     if found.target != "/":
         _refuse("names more than a server")
     return found
+
+
+def host_port(value: str) -> tuple[str, int]:
+    """Read `host:port`, an IPv6 address in brackets; no host is this machine, as Go has it."""
+    host, colon, port = value.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not colon or len(host) - len(bare) != 2 * (":" in bare) or not _HOST.fullmatch(bare):
+        _refuse("not host:port")
+    return bare or "localhost", integer(1, HIGHEST_PORT)(port)
+
+
+def metric_prefix(value: str) -> str:
+    """Read what is put before StatsD's names: one dot at its end is netramesh's to add or the user's, never two."""
+    if ":" in value or "|" in value:
+        _refuse("holds : or |, which end a name")
+    if len(text(value).encode()) > _MAX_METRIC_PREFIX:
+        _refuse("too long")
+    return value.removesuffix(".") + "."
 
 
 def absolute_path(value: str) -> Path:

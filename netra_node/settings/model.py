@@ -17,6 +17,7 @@ from netra_node.settings.environment import Environment, Problem
 from netra_node.settings.formats import Endpoint
 from netra_node.settings.variables import Variable
 from netra_node.telemetry.paths import Template
+from netra_node.telemetry.statsd import StatsdServer
 
 T = TypeVar("T")
 
@@ -134,6 +135,8 @@ class Settings:
     spans: SpanSettings
     #: None: spans stay in memory.
     export: ExportSettings | None
+    #: None: StatsD is told nothing.
+    statsd: StatsdServer | None
     #: Where the node's /proc is.
     proc: Path
     heartbeat_ms: int
@@ -156,6 +159,7 @@ class Settings:
             limits=_limits(env),
             spans=_spans(env),
             export=_export(env),
+            statsd=_statsd(env),
             proc=env.value(v.PROC),
             heartbeat_ms=env.value(v.HEARTBEAT),
             watchdog_ms=env.value(v.WATCHDOG),
@@ -359,3 +363,17 @@ def _is_exporting(env: Environment) -> bool:
     if exporters is not None:
         return "otlp" in exporters
     return env.is_set(v.OTLP_ENDPOINT) or env.is_set(v.OTLP_TRACES_ENDPOINT)
+
+
+def _statsd(env: Environment) -> StatsdServer | None:
+    """Read all of it, so that a problem is told also where nothing is sent."""
+    address = env.optional(v.STATSD_ADDRESS)
+    prefix = env.optional(v.STATSD_PREFIX) or ""
+    if not env.value(v.STATSD_ENABLED):
+        return None
+    if not env.is_set(v.STATSD_ADDRESS):
+        env.complain(
+            v.STATSD_ADDRESS.name,
+            f" is not set, and {v.STATSD_ENABLED.name} is; it takes {v.STATSD_ADDRESS.format.takes}",
+        )
+    return None if address is None else StatsdServer(*address, prefix)

@@ -577,6 +577,30 @@ BSP_MAX_EXPORT_BATCH_SIZE = Variable(
     Origin.OPENTELEMETRY,
 )
 
+# StatsD
+
+STATSD_ENABLED = Variable(
+    "NETRA_STATSD_ENABLED",
+    _BOOLEAN,
+    "false",
+    "Count answers of the pods' applications for StatsD: `<prefix>.inbound.<status>`, sent from the node every 100 ms.",
+    Origin.NETRAMESH,
+)
+STATSD_ADDRESS = Variable(
+    "NETRA_STATSD_ADDRESS",
+    Format(formats.host_port, "host:port, UDP"),
+    "",
+    "Where StatsD listens, as the daemon sees it: localhost is the node; its name is looked up again and again.",
+    Origin.NETRAMESH,
+)
+STATSD_PREFIX = Variable(
+    "NETRA_STATSD_PREFIX",
+    Format(formats.metric_prefix, "a name of at most 512 bytes without : and |"),
+    "",
+    "What those names begin with, a dot at its end or not.",
+    Origin.NETRAMESH,
+)
+
 # The daemon
 
 LOGGER_LEVEL = Variable(

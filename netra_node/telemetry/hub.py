@@ -16,6 +16,7 @@ from netra_node.core.identity import PodIdentity
 from netra_node.http_client import Client, Target
 from netra_node.telemetry import graph
 from netra_node.telemetry.clock import WallClock
+from netra_node.telemetry.datagrams import Destination
 from netra_node.telemetry.export import ExportLimits, SpanExporter
 from netra_node.telemetry.families import Readings, families
 from netra_node.telemetry.memory import RecentSpans, ShownSpan
@@ -27,6 +28,7 @@ from netra_node.telemetry.peers import Directory
 from netra_node.telemetry.process import ProcessFamilies
 from netra_node.telemetry.render import Format, render
 from netra_node.telemetry.spans import OtelSchema
+from netra_node.telemetry.statsd import Statsd, StatsdServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class TelemetryOptions:
     memory_spans: int = 2000
     path_templates: tuple[Template, ...] = ()
     path_collapse: bool = True
+    #: None: StatsD is told nothing.
+    statsd: StatsdServer | None = None
 
 
 class TracesDocument(TypedDict):
@@ -105,6 +109,7 @@ class Telemetry:
         self._sink: SpanSink = (
             self._recent.keep if self._exporter is None else self._exporter.submit
         )
+        self._statsd = None if options.statsd is None else _make_statsd(options.statsd)
         self._process = ProcessFamilies()
         self._observers: dict[PodUid, PodObserver] = {}
         #: Observers of pods that are gone and still have connections.
@@ -114,9 +119,13 @@ class Telemetry:
         """Begin to export, on the running loop."""
         if self._exporter is not None:
             self._exporter.start()
+        if self._statsd is not None:
+            self._statsd.start()
 
     async def stop(self, deadline: float) -> None:
-        """Send the spans that wait, for at most `deadline` seconds."""
+        """Send the spans and counts that wait, for at most `deadline` seconds."""
+        if self._statsd is not None:
+            await self._statsd.stop()
         if self._exporter is not None:
             await self._exporter.stop(deadline)
 
@@ -126,7 +135,8 @@ class Telemetry:
         if known is not None and known.owner.identity == identity:
             return known
         self._tidy()
-        made = PodObserver(identity, self.metrics, self.directory, self._sink)
+        count = None if self._statsd is None else self._statsd.count
+        made = PodObserver(identity, self.metrics, self.directory, self._sink, count)
         self.forget(identity.uid)
         self._observers[identity.uid] = made
         return made
@@ -207,3 +217,7 @@ class Telemetry:
             collector.limits,
             self._clock,
         )
+
+
+def _make_statsd(server: StatsdServer) -> Statsd:
+    return Statsd(server.prefix, Destination("counts for StatsD", server.host, server.port))

@@ -29,6 +29,9 @@ _RESET_CAUSES = {
 
 _OK = Outcome.OK
 
+#: Counts a finished inbound exchange that has a trace context, sampled or not.
+CountAnswer = Callable[[Exchange], None]
+
 #: Takes a finished exchange that has a sampled trace context.
 SpanSink = Callable[[Flow, Exchange], None]
 
@@ -37,6 +40,7 @@ class PodObserver:
     """Implements `Observer` for one pod. Every method returns within microseconds and none raises."""
 
     __slots__ = (
+        "_count_answer",
         "_directory",
         "_flows",
         "_metrics",
@@ -48,15 +52,21 @@ class PodObserver:
     )
 
     def __init__(
-        self, identity: PodIdentity, metrics: Metrics, directory: Directory, sink: SpanSink
+        self,
+        identity: PodIdentity,
+        metrics: Metrics,
+        directory: Directory,
+        sink: SpanSink,
+        count_answer: CountAnswer | None = None,
     ) -> None:
-        """Counts into `metrics` under the labels of `identity`; gives spans to `sink`."""
+        """Counts into `metrics` under the labels of `identity`; gives spans to `sink`, answers to `count_answer`."""
         self.owner = Owner(identity)
         self.pod = metrics.use_pod(identity.namespace, identity.name)
         self.service = metrics.use_service(identity.namespace, identity.service)
         self._metrics = metrics
         self._directory = directory
         self._sink = sink
+        self._count_answer = count_answer
         self._peers = PodPeers()
         self._flows: dict[ConnectionRecord, Flow] = {}
 
@@ -93,6 +103,8 @@ class PodObserver:
         trace = exchange.trace
         if trace is None:
             return
+        if self._count_answer is not None and flow.inbound:
+            self._count_answer(exchange)
         if trace.flags & SAMPLED:
             edge.duration.exemplars[bucket] = (trace.trace_id, took, exchange.end)
             if _texts(exchange) > _TEXTS_LIMIT:

@@ -323,3 +323,49 @@ def test_a_path_is_absolute(path: str) -> None:
     assert formats.absolute_path("/host/proc") == Path("/host/proc")
     with pytest.raises(ValueError, match="not an absolute path"):
         formats.absolute_path(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("statsd:8125", ("statsd", 8125)),
+        ("statsd.monitoring.svc:8125", ("statsd.monitoring.svc", 8125)),
+        ("10.0.0.1:8125", ("10.0.0.1", 8125)),
+        ("[::1]:8125", ("::1", 8125)),
+        ("[fe80::1%eth0]:1", ("fe80::1%eth0", 1)),
+        (":8125", ("localhost", 8125)),
+    ],
+)
+def test_a_host_and_a_port(value: str, wanted: tuple[str, int]) -> None:
+    assert formats.host_port(value) == wanted
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "statsd", "8125", "::1:8125", "[::1", "[::1]", "[statsd]:8125", "a b:1", "udp://a:1"],
+)
+def test_what_is_no_host_and_port_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="not host:port"):
+        formats.host_port(value)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "statsd", ""])
+def test_the_port_of_a_host_is_a_number(port: str) -> None:
+    with pytest.raises(ValueError, match=r"decimal|range"):
+        formats.host_port(f"statsd:{port}")
+
+
+@pytest.mark.parametrize(
+    ("value", "prefix"),
+    [("shop", "shop."), ("shop.web.", "shop.web."), ("a..", "a.."), (".", ".")],
+)
+def test_of_the_dots_behind_a_metric_prefix_one_is_what_separates_it(
+    value: str, prefix: str
+) -> None:
+    assert formats.metric_prefix(value) == prefix
+
+
+@pytest.mark.parametrize("value", ["a:b", "a|b", "a\nb", "\u00e4" * 257])
+def test_a_metric_prefix_cannot_end_a_name_or_fill_a_datagram(value: str) -> None:
+    with pytest.raises(ValueError, match=r"end a name|control|too long"):
+        formats.metric_prefix(value)

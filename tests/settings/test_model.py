@@ -13,6 +13,7 @@ from netra_node.core.ports import parse
 from netra_node.settings.formats import Endpoint
 from netra_node.settings.model import KubeletSettings, LimitSettings, Settings, SettingsError
 from netra_node.settings.variables import VARIABLES, Variable
+from netra_node.telemetry.statsd import StatsdServer
 
 
 def read(**mapping: str) -> Settings:
@@ -534,3 +535,33 @@ def test_any_environment_is_settings_or_a_settings_error(mapping: dict[str, str]
         assert error.problems  # noqa: PT017 - either ending is right
     else:
         assert settings.pods.source.is_absolute()
+
+
+def test_statsd_is_told_nothing_unless_it_is_switched_on() -> None:
+    assert read(NETRA_STATSD_ADDRESS="statsd:8125", NETRA_STATSD_PREFIX="shop").statsd is None
+
+
+def test_statsd_has_an_address_and_a_prefix_with_its_dot() -> None:
+    found = read(
+        NETRA_STATSD_ENABLED="true", NETRA_STATSD_ADDRESS="statsd:8125", NETRA_STATSD_PREFIX="shop"
+    )
+
+    assert found.statsd == StatsdServer("statsd", 8125, "shop.")
+
+
+def test_statsd_without_a_prefix_has_none() -> None:
+    found = read(NETRA_STATSD_ENABLED="true", NETRA_STATSD_ADDRESS="statsd:8125")
+
+    assert found.statsd == StatsdServer("statsd", 8125, "")
+
+
+def test_statsd_without_an_address_is_an_error_that_names_it() -> None:
+    with pytest.raises(SettingsError, match=r"^NETRA_STATSD_ADDRESS is not set, .* host:port"):
+        read(NETRA_STATSD_ENABLED="true")
+
+
+def test_a_bad_address_of_statsd_is_told_once_and_also_where_it_is_not_used() -> None:
+    for enabled in ("true", "false"):
+        with pytest.raises(SettingsError) as caught:
+            read(NETRA_STATSD_ENABLED=enabled, NETRA_STATSD_ADDRESS="statsd")
+        assert len(caught.value.problems) == 1

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -17,6 +18,7 @@ from netra_node.http_client import parse_target
 from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
 from netra_node.telemetry.paths import parse_templates
+from netra_node.telemetry.statsd import StatsdServer
 
 
 @pytest.fixture
@@ -229,3 +231,25 @@ async def test_spans_reach_a_collector_and_are_counted(
     assert [span.kind for span in group.scope_spans[0].spans] == [2, 3]
     assert 'netra_spans_total{result="exported"} 2\n' in page(telemetry)
     assert not list(telemetry.traces()["spans"])
+
+
+async def test_statsd_is_told_of_what_observers_see(
+    identity, make_connection, make_exchange
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        statsd = StatsdServer("127.0.0.1", server.getsockname()[1], "shop.")
+        telemetry = Telemetry(TelemetryOptions(statsd=statsd))
+        telemetry.start()
+        observer, connection = telemetry.observer(identity), make_connection()
+        received = asyncio.get_running_loop().create_task(
+            asyncio.get_running_loop().sock_recv(server, 2000)
+        )
+        # what is counted before the name is known is dropped
+        while not received.done():
+            observer.exchange_ended(connection, make_exchange())
+            await asyncio.sleep(0.01)
+        await telemetry.stop(1)
+
+    assert received.result().startswith(b"shop.inbound.200:")

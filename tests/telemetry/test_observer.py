@@ -326,3 +326,23 @@ def test_an_exchange_that_ends_a_day_later_counts_for_that_day(
     bench.ended(make_connection(), make_exchange(), make_exchange(), later)
 
     assert [one.requests for _, _, one in bench.metrics.calls.rows()] == [2, 1]
+
+
+def test_inbound_answers_are_counted_for_statsd_sampled_or_not(
+    identity, make_connection, make_exchange
+) -> None:
+    counted = []
+    observer = PodObserver(identity, Metrics(), Directory(), lambda *_: None, counted.append)
+    inbound, outbound = make_connection(), make_connection(Direction.OUTBOUND)
+    sampled, unsampled = make_exchange(), make_exchange(trace=TraceContext(1, 2, 0, 0))
+
+    for exchange in (
+        sampled,
+        unsampled,
+        make_exchange(trace=None),
+        make_exchange(probe=True, trace=None),
+    ):
+        observer.exchange_ended(inbound, exchange)
+    observer.exchange_ended(outbound, make_exchange())
+
+    assert counted == [sampled, unsampled]
