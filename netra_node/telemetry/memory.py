@@ -10,7 +10,7 @@ from typing import TypedDict
 from netra_node.core.records import Exchange
 from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.flow import Finished, Flow
-from netra_node.telemetry.spans import OtelSchema, Value, outcome_label, path_of
+from netra_node.telemetry.spans import Schema, Value, outcome_label, path_of
 
 
 class ShownSpan(TypedDict):
@@ -34,7 +34,7 @@ class RecentSpans:
 
     __slots__ = ("_clock", "_kept", "_schema")
 
-    def __init__(self, schema: OtelSchema, clock: WallClock, limit: int) -> None:
+    def __init__(self, schema: Schema, clock: WallClock, limit: int) -> None:
         """`schema` describes them, `clock` dates them; a `limit` of 0 keeps none."""
         self._schema = schema
         self._clock = clock

@@ -1,10 +1,12 @@
-"""The `otel` span schema: what a span says about an exchange (OpenTelemetry HTTP semantic conventions 1.23 and later).
+"""What a span says about an exchange: the `Schema` that encoders ask, and `otel`, the one of OpenTelemetry.
 
-Belongs here: names of spans, keys and values of attributes, what counts as an error.
-Does not belong here: how they are written on the wire (`otlp`), and any query string, ever: it carries secrets.
+Belongs here: names of spans, keys and values of attributes (HTTP semantic conventions 1.23 and later), what counts as an
+error. Does not belong here: how they are written on the wire (`otlp`), another schema (`netramesh`), and any query string,
+ever: it carries secrets.
 """
 
 from collections.abc import Hashable
+from typing import Protocol
 
 from netra_node.core.addresses import authority
 from netra_node.core.records import Exchange, Outcome
@@ -13,7 +15,7 @@ from netra_node.telemetry.metrics import METHODS, OTHER_METHOD
 from netra_node.telemetry.paths import PathNames
 from netra_node.telemetry.peers import EXTERNAL, OTHER
 
-Value = str | int | bool
+Value = str | int | bool | float
 Attribute = tuple[str, Value]
 
 #: Characters of any one value.
@@ -64,12 +66,41 @@ def host_of(host: bytes) -> str:
     return text(host.partition(b":")[0])
 
 
-class OtelSchema:
-    """Describes exchanges. Sizes are body bytes on the wire, chunk framing included.
+class Schema(Protocol):
+    """Describes exchanges. No key comes twice in a span.
 
-    Attributes come in four parts, so that an encoder can keep its form of those that come again: what all exchanges
-    of a flow share, what all that are alike share, what follows from where a request goes, and what is its own.
+    Attributes come in four parts, so that an encoder can keep its form of those that come again: what follows from where
+    a request goes, what all that are alike share, what all exchanges of a flow share, and what is its own. A part may be
+    empty.
     """
+
+    def place(self, flow: Flow, exchange: Exchange) -> Hashable:
+        """Return all that `name` and `located` look at."""
+
+    def name(self, flow: Flow, exchange: Exchange, path: str) -> str:
+        """Return the span's name, never empty; `path` is that of its target."""
+
+    def located(self, flow: Flow, exchange: Exchange, path: str) -> list[Attribute]:
+        """Return the attributes that are the same for all exchanges of one `place`; `path` is that of its target."""
+
+    def likeness(self, flow: Flow, exchange: Exchange) -> Hashable:
+        """Return all that `alike` and `failure` look at."""
+
+    def alike(self, flow: Flow, exchange: Exchange) -> list[Attribute]:
+        """Return the attributes that are the same for all exchanges of one `likeness`."""
+
+    def shared(self, flow: Flow) -> list[Attribute]:
+        """Return the attributes that every exchange of `flow` has."""
+
+    def own(self, flow: Flow, exchange: Exchange) -> list[Attribute]:
+        """Return the attributes that are this exchange's own."""
+
+    def all(self, flow: Flow, exchange: Exchange) -> list[Attribute]:
+        """Return every attribute of a span, in the order in which it is shown."""
+
+
+class OtelSchema:
+    """OpenTelemetry's. Sizes are body bytes on the wire, chunk framing included. See `Schema` for what it does not say."""
 
     __slots__ = ("_names",)
 
@@ -78,28 +109,28 @@ class OtelSchema:
         self._names = names
 
     def place(self, flow: Flow, exchange: Exchange) -> Hashable:
-        """Return all that `name` and `located` look at."""
+        """See `Schema`."""
         if flow.inbound:
             return flow.owner, exchange.method, exchange.target
         host = exchange.host or flow.connection.destination
         return flow.owner, exchange.method, exchange.target, host
 
     def name(self, flow: Flow, exchange: Exchange, path: str) -> str:
-        """Return the span's name; `path` is that of its target."""
+        """See `Schema`."""
         # HTTP is the conventions' word for a method they do not know.
         method = METHODS.get(exchange.method, "HTTP")
         name = self._names.name(path)
         return f"{method} {name}" if name and flow.owner.names.admit(name) else method
 
     def located(self, flow: Flow, exchange: Exchange, path: str) -> list[Attribute]:
-        """Return the attributes that are the same for all exchanges of one `place`; `path` is that of its target."""
+        """See `Schema`."""
         attributes: list[Attribute] = [("url.path", path)]
         if not flow.inbound:
             attributes.append(("url.full", f"http://{_authority(flow, exchange)}{path}"))
         return attributes
 
     def likeness(self, flow: Flow, exchange: Exchange) -> Hashable:
-        """Return all that `alike` looks at."""
+        """See `Schema`."""
         outcome = exchange.outcome
         return (
             exchange.method,
@@ -113,7 +144,7 @@ class OtelSchema:
         )
 
     def alike(self, flow: Flow, exchange: Exchange) -> list[Attribute]:
-        """Return the attributes that are the same for all exchanges of one `likeness`."""
+        """See `Schema`."""
         method = METHODS.get(exchange.method, OTHER_METHOD)
         attributes: list[Attribute] = [
             ("http.request.method", method),
@@ -134,8 +165,8 @@ class OtelSchema:
             attributes.append(("error.type", error))
         return attributes
 
-    def own(self, exchange: Exchange) -> list[Attribute]:
-        """Return the attributes that are this exchange's own."""
+    def own(self, flow: Flow, exchange: Exchange) -> list[Attribute]:  # noqa: ARG002 - others need it
+        """See `Schema`."""
         attributes: list[Attribute] = []
         if exchange.status:
             attributes.append(("http.response.body.size", exchange.response_size))
@@ -146,16 +177,16 @@ class OtelSchema:
         return attributes
 
     def all(self, flow: Flow, exchange: Exchange) -> list[Attribute]:
-        """Return every attribute of a span, in the order of its parts."""
+        """See `Schema`."""
         return (
             self.located(flow, exchange, path_of(exchange.target))
             + self.alike(flow, exchange)
             + self.shared(flow)
-            + self.own(exchange)
+            + self.own(flow, exchange)
         )
 
     def shared(self, flow: Flow) -> list[Attribute]:
-        """Return the attributes that every exchange of `flow` has."""
+        """See `Schema`."""
         client, destination = flow.connection.client, flow.connection.destination
         attributes: list[Attribute] = [("url.scheme", "http"), ("server.port", destination.port)]
         peer = client if flow.inbound else destination
