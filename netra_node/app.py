@@ -348,8 +348,7 @@ def _ground(settings: Settings, slots: Slots, descriptors: Descriptors, *, owner
 def _telemetry_options(settings: Settings) -> TelemetryOptions:
     return TelemetryOptions(
         collector=_collector(settings.export) if settings.export is not None else None,
-        path_templates=settings.spans.path_templates,
-        path_collapse=settings.spans.path_collapse,
+        spans=settings.spans,
         statsd=settings.statsd,
     )
 

@@ -291,6 +291,7 @@ class Conversation:
         exchange = Exchange(
             head.method, head.target, head.version, self._held_first if self._held else now
         )
+        exchange.request_length = head.length
         declared = self._tracing.begin(self.record.direction, exchange, head, now)
         if self._sent:
             exchange.slow_head = True
@@ -378,7 +379,7 @@ class Conversation:
             return False
         exchange.first_response = now
         exchange.status = head.status
-        exchange.response_size = head.length
+        exchange.response_length = exchange.response_size = head.length
         self.closing = head.closes
         self._answered(now)
         return True
@@ -427,6 +428,7 @@ class Conversation:
             # RFC 9112 §6.3 item 1 gives it no body whatever its lengths say; llhttp, and so Node's client, reads one
             return head.length in (0, UNTIL_CLOSE)
         exchange.status = head.status
+        exchange.response_length = head.length
         self.closing = head.closes
         if self._leaves_http(exchange, head.status):
             self._leave_http(exchange, now)

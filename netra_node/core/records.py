@@ -81,7 +81,9 @@ class Exchange:
         "probe",
         "request_complete",
         "request_id",
+        "request_length",
         "request_size",
+        "response_length",
         "response_size",
         "sampler",
         "slow_head",
@@ -116,6 +118,10 @@ class Exchange:
         #: Body bytes as they stood on the wire (chunk framing included), without the head.
         self.request_size = 0
         self.response_size = 0
+        #: What the heads said of the bodies: bytes, -1 chunked, -2 until the connection's end; None: no answer, or two readers
+        #: could differ about it.
+        self.request_length = 0
+        self.response_length: int | None = None
         self.request_complete = False
         #: Final status, 0 while unanswered.
         self.status = 0

@@ -16,7 +16,7 @@ from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment, Problem
 from netra_node.settings.formats import Endpoint
 from netra_node.settings.variables import Variable
-from netra_node.telemetry.paths import Template
+from netra_node.telemetry.schemas import SpanOptions
 from netra_node.telemetry.statsd import StatsdServer
 
 T = TypeVar("T")
@@ -102,15 +102,6 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class SpanSettings:
-    """How spans look."""
-
-    schema: str
-    path_collapse: bool
-    path_templates: tuple[Template, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ExportSettings:
     """Where spans are sent as OTLP over HTTP, and how patiently."""
 
@@ -132,7 +123,7 @@ class Settings:
     ports: PortSettings
     tracing: TracingSettings
     limits: LimitSettings
-    spans: SpanSettings
+    spans: SpanOptions
     #: None: spans stay in memory.
     export: ExportSettings | None
     #: None: StatsD is told nothing.
@@ -317,11 +308,11 @@ def _limits(env: Environment) -> LimitSettings:
     )
 
 
-def _spans(env: Environment) -> SpanSettings:
-    return SpanSettings(
-        schema=env.value(v.SPAN_SCHEMA),
-        path_collapse=env.value(v.PATH_COLLAPSE),
+def _spans(env: Environment) -> SpanOptions:
+    return SpanOptions(
+        schema=env.optional(v.SPAN_SCHEMA),
         path_templates=env.optional(v.PATH_TEMPLATES) or (),
+        path_collapse=env.optional(v.PATH_COLLAPSE),
     )
 
 

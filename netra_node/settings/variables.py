@@ -16,6 +16,7 @@ from netra_node.core.ports import FORMAT as PORT_LIST
 from netra_node.core.ports import FORMAT_OR_ALL as PORT_LIST_OR_ALL
 from netra_node.discovery.service_name import FIELDS, parse_template
 from netra_node.settings import formats
+from netra_node.telemetry import schemas
 from netra_node.telemetry.paths import parse_templates
 
 T = TypeVar("T")
@@ -454,23 +455,25 @@ OTEL_RESOURCE_ATTRIBUTES = Variable(
 )
 SPAN_SCHEMA = Variable(
     "NETRA_SPAN_SCHEMA",
-    _one_of("otel"),
-    "otel",
-    "Names and attributes of spans: OpenTelemetry's HTTP conventions.",
+    _one_of(*schemas.NAMES),
+    "",
+    "Names and attributes of spans: OpenTelemetry's HTTP conventions, or the operations and tags of netramesh, where http.path has the "
+    "query string too. Unset: netramesh for the exporter jaeger, otel for all others.",
     Origin.NEW,
 )
 PATH_COLLAPSE = Variable(
     "NETRA_HTTP_PATH_COLLAPSE",
     _BOOLEAN,
-    "true",
-    "Replace ids in span names by {id}.",
+    "",
+    "Replace ids in span names by {id}. Unset: true in the schema otel, false in netramesh, which never did.",
     Origin.NEW,
 )
 PATH_TEMPLATES = Variable(
     "NETRA_HTTP_PATH_TEMPLATES",
     Format(parse_templates, "regexp=>replacement;..."),
     "",
-    "How paths become span names, in this order.",
+    "How paths become span names, in this order: what a regexp matches of a path is replaced, \\1 stands for its first group. In "
+    "the schema netramesh paths are percent-decoded first, and they are their own names as long as this is unset.",
     Origin.NEW,
 )
 

@@ -23,11 +23,10 @@ from netra_node.telemetry.memory import RecentSpans, ShownSpan
 from netra_node.telemetry.metrics import Metrics, ServiceSeries
 from netra_node.telemetry.observer import PodObserver, SpanSink
 from netra_node.telemetry.otlp import SpanEncoder
-from netra_node.telemetry.paths import PathNames, Template
 from netra_node.telemetry.peers import Directory
 from netra_node.telemetry.process import ProcessFamilies
 from netra_node.telemetry.render import Format, render
-from netra_node.telemetry.spans import OtelSchema
+from netra_node.telemetry.schemas import SpanOptions, schema_for
 from netra_node.telemetry.statsd import Statsd, StatsdServer
 
 
@@ -48,8 +47,7 @@ class TelemetryOptions:
     collector: Collector | None = None
     #: Last spans kept for `/traces` where there is no collector; 0 keeps none. One takes about 1 KB.
     memory_spans: int = 2000
-    path_templates: tuple[Template, ...] = ()
-    path_collapse: bool = True
+    spans: SpanOptions = field(default_factory=SpanOptions)
     #: None: StatsD is told nothing.
     statsd: StatsdServer | None = None
 
@@ -101,11 +99,12 @@ class Telemetry:
         self.metrics = Metrics(self._clock)
         self._start = secrets.token_hex(8)
         self._since = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
-        schema = OtelSchema(PathNames(options.path_templates, collapse=options.path_collapse))
+        schema = schema_for("none", options.spans)
         self._recent = RecentSpans(schema, self._clock, options.memory_spans)
-        self._schema = schema
         collector = options.collector
-        self._exporter = None if collector is None else self._make_exporter(collector)
+        self._exporter = (
+            None if collector is None else self._make_exporter(collector, options.spans)
+        )
         self._sink: SpanSink = (
             self._recent.keep if self._exporter is None else self._exporter.submit
         )
@@ -204,14 +203,14 @@ class Telemetry:
             if observer.service is service:
                 observer.count_open_bytes()
 
-    def _make_exporter(self, collector: Collector) -> SpanExporter:
+    def _make_exporter(self, collector: Collector, spans: SpanOptions) -> SpanExporter:
         fields = (
             ("Content-Type", "application/x-protobuf"),
             ("User-Agent", f"netra-node/{__version__}"),
             *collector.headers,
         )
         return SpanExporter(
-            SpanEncoder(self._schema, __version__),
+            SpanEncoder(schema_for("otlp", spans), __version__),
             Client(collector.target, fields, collector.timeout),
             self.metrics.spans,
             collector.limits,

@@ -47,6 +47,11 @@ class PathNames:
         self._collapse = collapse
         self._names: dict[str, str] = {}
 
+    @property
+    def changes(self) -> bool:
+        """Whether a path may get any other name than itself."""
+        return self._collapse or bool(self._templates)
+
     def name(self, path: str) -> str:
         """Return the name of `path`, of which the first 512 characters are looked at."""
         known = self._names.get(path)

@@ -165,7 +165,7 @@ class OtelSchema:
             attributes.append(("error.type", error))
         return attributes
 
-    def own(self, flow: Flow, exchange: Exchange) -> list[Attribute]:  # noqa: ARG002 - others need it
+    def own(self, flow: Flow, exchange: Exchange) -> list[Attribute]:
         """See `Schema`."""
         attributes: list[Attribute] = []
         if exchange.status:

@@ -591,6 +591,39 @@ def test_a_head_is_refused_and_let_go_at_its_first_wrong_byte(talk: Talk) -> Non
     assert talk.client(b"\x00") == b"GET / HTTP/1.1\r\nHost\x00"
 
 
+@pytest.mark.parametrize(
+    ("request_head", "announced"), [(GET, 0), (POST, 5), (CHUNKED_POST, -1), (UPGRADE, 0)]
+)
+def test_what_a_request_announces_of_its_body_is_kept(request_head, announced, talk: Talk) -> None:
+    talk.client(request_head)
+
+    assert talk.last.request_length == announced
+
+
+@pytest.mark.parametrize(
+    ("request_head", "answer", "announced"),
+    [
+        (GET, OK, 2),
+        (GET, OK[:-1], 2),
+        (HEAD, OK[:-2], 2),
+        (HEAD, UNTIL_CLOSE.partition(b"until")[0], -2),
+        (GET, NOT_MODIFIED, 5),
+        (GET, CHUNKED_OK, -1),
+        (GET, UNTIL_CLOSE, -2),
+        (GET, CONTINUE, None),
+        (GET, EARLY_HINTS + OK, 2),
+        (GET, b"", None),
+    ],
+)
+def test_what_an_answer_announces_of_its_body_is_kept(
+    request_head, answer, announced, talk: Talk
+) -> None:
+    talk.client(request_head)
+    talk.server(answer)
+
+    assert talk.last.response_length == announced
+
+
 # ---- responses: `http.md`, Responses
 
 

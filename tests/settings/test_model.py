@@ -13,6 +13,7 @@ from netra_node.core.ports import parse
 from netra_node.settings.formats import Endpoint
 from netra_node.settings.model import KubeletSettings, LimitSettings, Settings, SettingsError
 from netra_node.settings.variables import VARIABLES, Variable
+from netra_node.telemetry.schemas import SpanOptions
 from netra_node.telemetry.statsd import StatsdServer
 
 
@@ -351,6 +352,16 @@ def test_a_disabled_sdk_leaves_trace_headers_alone_and_exports_nothing() -> None
     assert settings.tracing.propagators == ()
     assert settings.tracing.sampler == "always_off"
     assert settings.export is None
+
+
+def test_how_spans_look_is_left_to_the_exporter_until_it_is_said() -> None:
+    assert read().spans == SpanOptions()
+
+
+def test_the_schema_and_the_collapsing_of_ids_can_be_said() -> None:
+    spans = read(NETRA_SPAN_SCHEMA="Netramesh", NETRA_HTTP_PATH_COLLAPSE="true").spans
+
+    assert (spans.schema, spans.path_collapse) == ("netramesh", True)
 
 
 def test_path_templates_are_compiled() -> None:

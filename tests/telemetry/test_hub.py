@@ -18,6 +18,7 @@ from netra_node.http_client import parse_target
 from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
 from netra_node.telemetry.paths import parse_templates
+from netra_node.telemetry.schemas import SpanOptions
 from netra_node.telemetry.statsd import StatsdServer
 
 
@@ -179,7 +180,8 @@ def test_process_metrics_are_told(telemetry) -> None:
 
 def test_templates_and_collapsing_are_options(identity, make_connection, make_exchange) -> None:
     options = TelemetryOptions(
-        path_templates=parse_templates("^/orders=>/o"), path_collapse=False, memory_spans=1
+        spans=SpanOptions(path_templates=parse_templates("^/orders=>/o"), path_collapse=False),
+        memory_spans=1,
     )
     telemetry = Telemetry(options)
     observer = telemetry.observer(identity)

@@ -29,7 +29,8 @@ from netra_node.telemetry.otlp import (
     varint,
 )
 from netra_node.telemetry.paths import MAX_NAMES, PathNames
-from netra_node.telemetry.spans import OtelSchema, path_of
+from netra_node.telemetry.schemas import NAMES, SpanOptions, schema_for
+from netra_node.telemetry.spans import OtelSchema, Schema, path_of
 
 text = st.text(max_size=300)
 values = st.one_of(
@@ -37,6 +38,7 @@ values = st.one_of(
     st.booleans(),
     st.integers(min_value=-(2**63), max_value=2**63 - 1),
     st.integers(0, 20_000),
+    st.floats(allow_nan=False),
 )
 id64 = st.integers(min_value=1, max_value=2**64 - 1)
 id128 = st.integers(min_value=1, max_value=2**128 - 1)
@@ -54,6 +56,9 @@ def exchanges(draw) -> Exchange:
     exchange.request_id = draw(few)
     exchange.request_size = draw(st.sampled_from([0, 127, 128, 1023, 1024, 16_384, 2**40]))
     exchange.response_size = draw(st.sampled_from([0, 127, 128, 1023, 1024, 16_384, 2**40]))
+    exchange.request_length = draw(st.sampled_from([-1, 0, 5]))
+    exchange.response_length = draw(st.sampled_from([None, -2, -1, 0, 5]))
+    exchange.sampler = draw(st.sampled_from([None, ("const", True), ("probabilistic", 0.5)]))
     exchange.request_complete = draw(st.booleans())
     exchange.status = draw(st.sampled_from([0, 200, 503]))
     exchange.outcome = draw(st.sampled_from([*Outcome, None]))
@@ -147,9 +152,9 @@ def test_a_varint_is_what_protobuf_reads(number) -> None:
     assert Span.FromString(b"\x50" + varint(number)).dropped_attributes_count == number % 2**32
 
 
-@pytest.fixture
-def schema() -> OtelSchema:
-    return OtelSchema(PathNames())
+@pytest.fixture(params=NAMES)
+def schema(request) -> Schema:
+    return schema_for("otlp", SpanOptions(schema=request.param))
 
 
 @pytest.fixture
@@ -160,7 +165,9 @@ def flow(make_connection, identity) -> Flow:
 def test_a_finished_exchange_says_on_the_wire_what_the_schema_says(
     schema, flow, make_exchange
 ) -> None:
-    exchange = make_exchange(host=b"orders", user_agent=b"curl/\xff", request_id=b"r")
+    exchange = make_exchange(
+        host=b"orders", user_agent=b"curl/\xff", request_id=b"r", sampler=("probabilistic", 0.25)
+    )
 
     span = parse_span(SpanEncoder(schema, "1").encode((flow, exchange), 10**18))
 
@@ -205,9 +212,9 @@ def test_spans_of_several_pods_come_in_groups_of_their_own(schema, make_exchange
 
 
 def test_a_pod_that_used_up_its_names_costs_no_other_its_own(
-    schema, flow, make_exchange, make_connection, identity
+    flow, make_exchange, make_connection, identity
 ) -> None:
-    encoder = SpanEncoder(schema, "1")
+    encoder = SpanEncoder(OtelSchema(PathNames()), "1")
     other = Flow(Owner(identity), make_connection(Direction.INBOUND), Edge("web"), None)
     for number in range(MAX_NAMES + 1):
         encoder.encode((flow, make_exchange(target=b"/word-%d" % number)), 0)
@@ -271,6 +278,9 @@ def test_a_negative_number_of_rejected_spans_is_none() -> None:
         {"outcome": Outcome.OPAQUE},
         {"request_complete": False},
         {"target": b"/"},
+        {"request_length": 5},
+        {"response_length": 5},
+        {"sampler": ("const", True)},
         {"trace": TraceContext(0xABC, 0xDEF, 0x123, 1)},
     ],
 )
@@ -295,9 +305,9 @@ def flow_to(direction: Direction, host: str) -> Flow:
     return Flow(Owner(PodIdentity(PodUid("u"), "ns", "pod", "s")), connection, Edge("web"), None)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), exchanges()), max_size=6))
-def test_what_came_before_never_shows_in_a_span(seen) -> None:
-    schema = OtelSchema(PathNames())
+@given(st.sampled_from(NAMES), st.lists(st.tuples(st.integers(0, 3), exchanges()), max_size=6))
+def test_what_came_before_never_shows_in_a_span(name, seen) -> None:
+    schema = schema_for("otlp", SpanOptions(schema=name))
     encoder = SpanEncoder(schema, "1")
     flows = [flow_to(direction, host) for direction in Direction for host in ("::1", "10.0.0.9")]
 
