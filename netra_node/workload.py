@@ -167,7 +167,7 @@ class Workload:
         self._lease: Lease | None = None
         #: What the lease captures by, once there is one.
         self._rules = RuleSet()
-        #: Whether the namespace was found to be the pod's and nobody else's: only then is anything in it ours to undo.
+        #: Whether the namespace is among those that are held.
         self._holds = False
         self._captured_at = 0.0
         self._deadline = _NEVER
@@ -230,39 +230,55 @@ class Workload:
         if self._ground.descriptors.scarce:
             raise CaptureError(_SCARCE)
         namespace = self._namespace = Namespace.open(self.pod.netns)
-        self.addresses = await asyncio.to_thread(netns.addresses, namespace)
-        self._check(namespace)
+        self._reserve(namespace)
+        # Two hops to a worker thread and no more: on a busy node, where a burst of pods starts, each is 5 to 10 ms.
+        self.addresses, replies = await asyncio.to_thread(self._look_inside, namespace)
         sockets = InPodSockets(namespace)
         doors = _doors(sockets, self._ground)
         self.ports = (doors.inbound_port, doors.outbound_port)
         try:
             await self._serve(sockets, doors)
-            self._rules = await self._prepare(namespace, doors)
+            self._rules = replace(
+                _basis(self._ground),
+                ipv6=doors.ipv6,
+                outbound_port=doors.outbound_port,
+                replies=replies,
+            )
             self._rules = await self._rules_for(self.pod.options)
             lease = self._lease = Lease.open(
                 namespace, self._rules, table=self._ground.table, slots=self._ground.slots
             )
-            await asyncio.to_thread(namespace.run, routes.add)
         except BaseException:
             self._listeners.close()  # before its sockets are: the loop asks them for their descriptors
             doors.close()
             raise
-        await asyncio.to_thread(lease.install)
-        # again: a predecessor that did not see our table yet may have taken them along
-        await asyncio.to_thread(namespace.run, routes.add)
+        await asyncio.to_thread(_install, lease, namespace)
         self._captured_at = time.monotonic()
         self.state = State.RUNNING
 
-    async def _prepare(self, namespace: Namespace, doors: "_Doors") -> RuleSet:
-        """Return what the pod's rules are whatever its options."""
+    def _reserve(self, namespace: Namespace) -> None:
+        """Refuse a namespace that may not be captured, or is captured already."""
+        if namespace.identity in self._ground.off_limits:
+            message = "its network namespace is the host's or the daemon's own"
+            raise WrongNamespaceError(message)
+        if namespace.identity in self._ground.held:
+            message = "its network namespace is captured already, for another pod"
+            raise WrongNamespaceError(message)
+        self._ground.held.add(namespace.identity)
+        self._holds = True
+
+    def _look_inside(self, namespace: Namespace) -> tuple[tuple[str, ...], Replies]:
+        """Return the addresses there and the variant of the rules that is possible; change nothing in another pod's namespace.
+
+        To be called in a worker thread.
+        """
+        addresses = netns.addresses(namespace)
+        wanted = self.pod.addresses
+        if wanted and not set(wanted) & set(addresses):
+            message = f"its network namespace does not have the pod's address {wanted[0]}"
+            raise WrongNamespaceError(message)
         prepare = functools.partial(routes.prepare_replies, self._ground.proc)
-        replies = await asyncio.to_thread(namespace.run, prepare)
-        return replace(
-            _basis(self._ground),
-            ipv6=doors.ipv6,
-            outbound_port=doors.outbound_port,
-            replies=replies,
-        )
+        return addresses, namespace.run(prepare)
 
     async def _rules_for(self, options: PodOptions) -> RuleSet:
         """Return the rules of `options`; the listeners that they lead to are there then."""
@@ -307,21 +323,6 @@ class Workload:
             OriginalDst(*listener.getsockname()[:2]),
             self._ground.buffer,
         )
-
-    def _check(self, namespace: Namespace) -> None:
-        """Refuse a namespace that may not be captured or is another pod's."""
-        if namespace.identity in self._ground.off_limits:
-            message = "its network namespace is the host's or the daemon's own"
-            raise WrongNamespaceError(message)
-        wanted = self.pod.addresses
-        if wanted and not set(wanted) & set(self.addresses):
-            message = f"its network namespace does not have the pod's address {wanted[0]}"
-            raise WrongNamespaceError(message)
-        if namespace.identity in self._ground.held:
-            message = "its network namespace is captured already, for another pod"
-            raise WrongNamespaceError(message)
-        self._ground.held.add(namespace.identity)
-        self._holds = True
 
     # ---- changing
 
@@ -530,6 +531,14 @@ def _with_options(rules: RuleSet, inbound_port: int, options: PodOptions) -> Rul
         exempt_user=options.exempt_user,
         exempt_group=options.exempt_group,
     )
+
+
+def _install(lease: Lease, namespace: Namespace) -> None:
+    """Capture. To be called in a worker thread. Raises OSError."""
+    namespace.run(routes.add)
+    lease.install()
+    # again: a predecessor that did not see our table yet may have taken them along
+    namespace.run(routes.add)
 
 
 def _release(lease: Lease, namespace: Namespace) -> None:
