@@ -535,10 +535,12 @@ def _with_options(rules: RuleSet, inbound_port: int, options: PodOptions) -> Rul
 
 def _install(lease: Lease, namespace: Namespace) -> None:
     """Capture. To be called in a worker thread. Raises OSError."""
+    has_predecessor = lease.has_neighbours()
     namespace.run(routes.add)
     lease.install()
-    # again: a predecessor that did not see our table yet may have taken them along
-    namespace.run(routes.add)
+    if has_predecessor:
+        # again: while it did not see our table yet it may have taken them along
+        namespace.run(routes.add)
 
 
 def _release(lease: Lease, namespace: Namespace) -> None:

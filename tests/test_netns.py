@@ -293,7 +293,7 @@ def test_addresses_that_are_not_told_are_an_error() -> None:
     refusal = struct.pack("=IHHIIi", 36, 2, 0, 1, 0, -errno.EPERM) + bytes(16)
 
     with pytest.raises(OSError, match="does not list addresses"):
-        netns._take_addresses(refusal, [])
+        netns._take_addresses(refusal, {})
 
 
 def told(family: int, scope: int, *attributes: tuple[int, bytes]) -> tuple[list[str], bool]:
@@ -302,9 +302,9 @@ def told(family: int, scope: int, *attributes: tuple[int, bytes]) -> tuple[list[
     for kind, value in attributes:
         padding = bytes(-len(value) % 4)
         body += struct.pack("=HH", 4 + len(value), kind) + value + padding
-    found: list[str] = []
+    found: dict[str, None] = {}
     more = netns._take_addresses(struct.pack("=IHHII", 16 + len(body), 20, 2, 1, 0) + body, found)
-    return found, more
+    return list(found), more
 
 
 def test_on_a_point_to_point_link_the_address_is_the_local_one() -> None:
