@@ -19,8 +19,9 @@ from netra_node.core.identity import PodIdentity
 from netra_node.core.records import ConnectionRecord, Direction, Exchange, Outcome
 from netra_node.core.trace_context import TraceContext
 from netra_node.http_client import Client, parse_target
+from netra_node.telemetry.destinations import OtlpCollector
 from netra_node.telemetry.export import ExportLimits
-from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
+from netra_node.telemetry.hub import Telemetry, TelemetryOptions
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -141,8 +142,9 @@ def rotel(sink: Sink, tmp_path: Path) -> Iterator[Rotel]:
 @pytest.fixture(params=[False, True], ids=["plain", "gzip"])
 async def telemetry(request: pytest.FixtureRequest, rotel: Rotel) -> AsyncIterator[Telemetry]:
     target = parse_target(f"http://127.0.0.1:{rotel.http}/v1/traces")
-    limits = ExportLimits(delay=0.05, gzip=request.param)
-    made = Telemetry(TelemetryOptions(Collector(target, limits=limits)))
+    limits = ExportLimits(delay=0.05)
+    collector = OtlpCollector(target, gzip=request.param, limits=limits)
+    made = Telemetry(TelemetryOptions((collector,)))
     made.start()
     yield made
     await made.stop(1)

@@ -47,9 +47,10 @@ from netra_node.loop_lag import LoopLag
 from netra_node.manager import Manager
 from netra_node.readings import PodReadings, http_limits
 from netra_node.settings.model import ExportSettings, Settings
+from netra_node.telemetry.destinations import OtlpCollector
 from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.families import Readings as ScrapeReadings
-from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
+from netra_node.telemetry.hub import Telemetry, TelemetryOptions
 from netra_node.watchdog import Watchdog
 from netra_node.workload import Ground, Workload, rehearse
 
@@ -347,24 +348,24 @@ def _ground(settings: Settings, slots: Slots, descriptors: Descriptors, *, owner
 
 def _telemetry_options(settings: Settings) -> TelemetryOptions:
     return TelemetryOptions(
-        collector=_collector(settings.export) if settings.export is not None else None,
+        destinations=() if settings.export is None else (_collector(settings.export),),
         spans=settings.spans,
         statsd=settings.statsd,
     )
 
 
-def _collector(export: ExportSettings) -> Collector:
+def _collector(export: ExportSettings) -> OtlpCollector:
     endpoint = export.endpoint
     tls = ssl.create_default_context() if endpoint.tls else None
-    return Collector(
+    return OtlpCollector(
         Target(endpoint.host, endpoint.port, endpoint.target, tls),
         export.headers,
         export.timeout_ms / 1000,
+        export.gzip,
         ExportLimits(
             queue=export.max_queue,
             batch=export.max_batch,
             delay=export.schedule_delay_ms / 1000,
-            gzip=export.gzip,
         ),
     )
 

@@ -1,58 +1,86 @@
-"""From finished exchanges to a collector: queue, encoding in slices, batches, delivery with patience.
+"""From finished exchanges to whoever stores spans: queue, encoding in slices, batches, delivery with patience.
 
-Belongs here: when and how much, what is dropped and how that is counted. Does not belong here: bytes of a span (`otlp`),
-of HTTP (`http_client`). All of it runs on the loop: an exporter thread of Python costs the data path 4 ms at p99, as
-it keeps the interpreter's lock for 5 ms at a time (measured); a slice here takes 0.2 ms.
+Belongs here: when and how much, what is dropped and how that is counted. Does not belong here: bytes of a span (`otlp`,
+`jaeger`), how a message travels (`collector`, `agent`). All of it runs on the loop: an exporter thread of Python costs the
+data path 4 ms at p99, as it keeps the interpreter's lock for 5 ms at a time (measured); a slice here takes 0.2 ms.
 """
 
 import asyncio
 import logging
 import random
-import zlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from netra_node.core.records import Exchange
-from netra_node.http_client import Answer, TransportError
 from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.flow import Finished, Flow, Owner
 from netra_node.telemetry.metrics import SpanResults
-from netra_node.telemetry.otlp import SpanEncoder, rejected_spans
 
 logger = logging.getLogger(__name__)
 
-#: Spans encoded before the loop may turn: at up to 5 µs each, 0.2 ms.
+#: Spans encoded before the loop may turn: at up to 6 µs each, 0.25 ms.
 _SLICE = 40
 #: Spans gather this long before the first slice, so that a timer serves many.
 _GATHER_SECONDS = 0.02
 #: A batch is closed at this size, whatever its number of spans.
 _BATCH_BYTES = 1 << 20
-#: Encoded spans held while the collector is away or slow.
+#: Encoded spans held while nobody takes them.
 _HELD_BYTES = 4 << 20
-_GZIP_PIECE = 16_384
-_GZIP = zlib.MAX_WBITS | 16
 
-#: https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
-_RETRYABLE = frozenset((429, 502, 503, 504))
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
 
 
-class Post(Protocol):
-    """Where batches go: `http_client.Client`, or a test's stand-in."""
+class Message(NamedTuple):
+    """What is sent in one go: a request, a datagram."""
+
+    body: bytes
+    spans: int
+
+
+class Receipt(NamedTuple):
+    """What became of a message that is settled. `trouble` is for the log; empty: there was none."""
+
+    rejected: int = 0
+    trouble: str = ""
+
+
+class NotNowError(Exception):
+    """A message was not taken and may be later, `seconds` from now at the earliest. Without a text the carrier has logged why."""
+
+    def __init__(self, why: str, seconds: float = 0.0) -> None:
+        """Keep both."""
+        super().__init__(why)
+        self.seconds = seconds
+
+
+class Encoder(Protocol):
+    """How spans are written."""
+
+    def encode(self, finished: Finished, offset: int, /) -> bytes:
+        """Return a span as it stands in a message; `offset` turns its times into nanoseconds since 1970."""
+
+    def messages(self, groups: Mapping[Owner, list[bytes]], /) -> Iterable[Message]:
+        """Yield messages of encoded spans, given by the pod they belong to. A span that fits none is in none."""
+
+
+class Carrier(Protocol):
+    """How messages travel."""
 
     @property
-    def authority(self) -> str:
-        """Host and port, for a log line."""
+    def where(self) -> str:
+        """Where to, for a log line."""
 
-    async def post(self, body: bytes, fields: Sequence[tuple[str, str]] = ()) -> Answer:
-        """Send `body`; return the answer or raise TransportError."""
+    def start(self) -> None:
+        """Begin, on the running loop."""
 
-    def close(self) -> None:
-        """Drop the connection."""
+    async def carry(self, message: Message) -> Receipt:
+        """Send one. Raises NotNowError."""
+
+    async def stop(self) -> None:
+        """Let go of everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +94,6 @@ class ExportLimits:
     delay: float = 1.0
     #: A batch that cannot be delivered is given up after this (`failed`); the Collector's own exporters wait as long.
     patience: float = 300.0
-    gzip: bool = False
 
 
 class _Batch:
@@ -81,12 +108,12 @@ class _Batch:
 
 
 class SpanExporter:
-    """Takes finished exchanges without ever waiting, and sends them as OTLP. Starts and ends on one loop."""
+    """Takes finished exchanges without ever waiting, and sends them. Starts and ends on one loop."""
 
     def __init__(
         self,
-        encoder: SpanEncoder,
-        post: Post,
+        encoder: Encoder,
+        carrier: Carrier,
         results: SpanResults,
         limits: ExportLimits,
         clock: WallClock,
@@ -94,7 +121,7 @@ class SpanExporter:
     ) -> None:
         """`jitter` returns a number between 0 and 1."""
         self._encoder = encoder
-        self._post = post
+        self._carrier = carrier
         self._results = results
         self._limits = limits
         self._clock = clock
@@ -118,6 +145,7 @@ class SpanExporter:
         """Begin to send, on the running loop. What was submitted before is dropped as `queue_full`."""
         self._loop = asyncio.get_running_loop()
         self._make_room()
+        self._carrier.start()
         # Owned here: `stop` waits for it, and ends it at the deadline.
         self._sender = self._loop.create_task(self._send_batches(), name="span exporter")
 
@@ -149,7 +177,7 @@ class SpanExporter:
             await asyncio.wait({sender})
         self._results.failed += self._held
         self._held = 0
-        self._post.close()
+        await self._carrier.stop()
 
     def _slice(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -200,46 +228,48 @@ class SpanExporter:
     async def _send_batches(self) -> None:
         while (batch := await self._closed.get()) is not None:
             await self._deliver(batch)
-            self._hold(-batch.count, -batch.size)
+            self._hold(0, -batch.size)
 
     async def _deliver(self, batch: _Batch) -> None:
-        """Settle one batch: exported, rejected, or failed after all patience."""
-        body = self._encoder.request(batch.groups)
-        fields: tuple[tuple[str, str], ...] = ()
-        if self._limits.gzip:
-            body, fields = await compress(body), (("Content-Encoding", "gzip"),)
+        """Settle one batch: exported, rejected, or failed after all patience, which ends it for all its messages."""
         give_up = asyncio.get_running_loop().time() + self._limits.patience
+        failed = False
+        left = batch.count
+        for message in self._encoder.messages(batch.groups):
+            failed = failed or not await self._insist(message, give_up)
+            self._results.failed += message.spans if failed else 0
+            self._hold(-message.spans, 0)
+            left -= message.spans
+        if left:
+            self._note(f"{left} spans are too large")
+            self._results.rejected += left
+            self._hold(-left, 0)
+
+    async def _insist(self, message: Message, give_up: float) -> bool:
+        """Return whether the message is settled; False: it never was before the time to `give_up`."""
         delay = _FIRST_DELAY
         while True:
             last = self._hurry.is_set()
-            asked = await self._attempt(batch.count, body, fields)
+            asked = await self._attempt(message)
             if asked is None:
-                return
+                return True
             # Half of the delay is chance: many nodes lose one collector at the same moment.
             pause = max(asked, delay * (0.5 + self._jitter() / 2))
             if last or asyncio.get_running_loop().time() + pause > give_up:
-                self._results.failed += batch.count
-                return
+                return False
             await self._pause(pause)
             delay = min(delay * 2, _LONGEST_DELAY)
 
-    async def _attempt(
-        self, count: int, body: bytes, fields: Sequence[tuple[str, str]]
-    ) -> float | None:
-        """Return None when the batch is settled, else how many seconds the collector asks to wait."""
+    async def _attempt(self, message: Message) -> float | None:
+        """Return None when the message is settled, else how many seconds we are asked to wait."""
         try:
-            answer = await self._post.post(body, fields)
-        except TransportError as error:
-            self._note(str(error))
-            return 0.0
-        if answer.status in _RETRYABLE:
-            self._note(f"status {answer.status}")
-            return retry_after(answer.fields.get("retry-after", ""), datetime.now(UTC))
-        taken = 200 <= answer.status < 300  # noqa: PLR2004 - success (RFC 9110 §15.3)
-        rejected = min(rejected_spans(answer.body), count) if taken else count
-        self._note(f"status {answer.status}, {rejected} spans rejected" if rejected else "")
+            rejected, trouble = await self._carrier.carry(message)
+        except NotNowError as refusal:
+            self._note(str(refusal))
+            return refusal.seconds
+        self._note(trouble)
         self._results.rejected += rejected
-        self._results.exported += count - rejected
+        self._results.exported += message.spans - rejected
         return None
 
     async def _pause(self, seconds: float) -> None:
@@ -253,33 +283,7 @@ class SpanExporter:
     def _note(self, trouble: str) -> None:
         """Log that spans are not taken, once, and that they are again."""
         if trouble and self._reachable:
-            logger.warning("spans are not exported to %s: %s", self._post.authority, trouble)
+            logger.warning("spans are not exported to %s: %s", self._carrier.where, trouble)
         elif not trouble and not self._reachable:
-            logger.info("spans are exported to %s again", self._post.authority)
+            logger.info("spans are exported to %s again", self._carrier.where)
         self._reachable = not trouble
-
-
-async def compress(body: bytes) -> bytes:
-    """Return `body` as gzip; the loop turns in between, as 200 KB take 3 ms."""
-    packer = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
-    pieces = []
-    for start in range(0, len(body), _GZIP_PIECE):
-        pieces.append(packer.compress(body[start : start + _GZIP_PIECE]))
-        await asyncio.sleep(0)
-    return b"".join((*pieces, packer.flush()))
-
-
-def retry_after(value: str, now: datetime) -> float:
-    """Return the seconds a Retry-After field asks for (RFC 9110 §10.2.3); 0 where it says nothing."""
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    if not value:
-        return 0.0
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - rare, and 1 MB
-
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    # The form without a zone, "-0000", is UTC too.
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())

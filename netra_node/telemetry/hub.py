@@ -3,26 +3,26 @@
 Belongs here: which part is joined to which. Does not belong here: any of their work.
 """
 
+import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from time import gmtime, monotonic, strftime
 from typing import TypedDict
 
-from netra_node import __version__
 from netra_node.core.addresses import PodUid
 from netra_node.core.identity import PodIdentity
-from netra_node.http_client import Client, Target
+from netra_node.core.records import Exchange
 from netra_node.telemetry import graph
 from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.datagrams import Destination
-from netra_node.telemetry.export import ExportLimits, SpanExporter
+from netra_node.telemetry.destinations import OtlpCollector, make_exporter
 from netra_node.telemetry.families import Readings, families
+from netra_node.telemetry.flow import Flow
 from netra_node.telemetry.memory import RecentSpans, ShownSpan
 from netra_node.telemetry.metrics import Metrics, ServiceSeries
 from netra_node.telemetry.observer import PodObserver, SpanSink
-from netra_node.telemetry.otlp import SpanEncoder
 from netra_node.telemetry.peers import Directory
 from netra_node.telemetry.process import ProcessFamilies
 from netra_node.telemetry.render import Format, render
@@ -31,21 +31,11 @@ from netra_node.telemetry.statsd import Statsd, StatsdServer
 
 
 @dataclass(frozen=True, slots=True)
-class Collector:
-    """Where spans go: OTLP over HTTP, protobuf. `timeout` in seconds covers one request."""
-
-    target: Target
-    headers: tuple[tuple[str, str], ...] = ()
-    timeout: float = 10.0
-    limits: ExportLimits = field(default_factory=ExportLimits)
-
-
-@dataclass(frozen=True, slots=True)
 class TelemetryOptions:
-    """What the settings decide. Spans go to the collector, or stay in memory where there is none."""
+    """What the settings decide. Spans go to every destination, or stay in memory where there is none."""
 
-    collector: Collector | None = None
-    #: Last spans kept for `/traces` where there is no collector; 0 keeps none. One takes about 1 KB.
+    destinations: tuple[OtlpCollector, ...] = ()
+    #: Last spans kept for `/traces` where there is no destination; 0 keeps none. One takes about 1 KB.
     memory_spans: int = 2000
     spans: SpanOptions = field(default_factory=SpanOptions)
     #: None: StatsD is told nothing.
@@ -101,13 +91,11 @@ class Telemetry:
         self._since = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
         schema = schema_for("none", options.spans)
         self._recent = RecentSpans(schema, self._clock, options.memory_spans)
-        collector = options.collector
-        self._exporter = (
-            None if collector is None else self._make_exporter(collector, options.spans)
-        )
-        self._sink: SpanSink = (
-            self._recent.keep if self._exporter is None else self._exporter.submit
-        )
+        self._exporters = [
+            make_exporter(destination, options.spans, self.metrics.spans, self._clock)
+            for destination in options.destinations
+        ]
+        self._sink = _sink_of([one.submit for one in self._exporters] or [self._recent.keep])
         self._statsd = None if options.statsd is None else _make_statsd(options.statsd)
         self._process = ProcessFamilies()
         self._observers: dict[PodUid, PodObserver] = {}
@@ -116,8 +104,8 @@ class Telemetry:
 
     def start(self) -> None:
         """Begin to export, on the running loop."""
-        if self._exporter is not None:
-            self._exporter.start()
+        for exporter in self._exporters:
+            exporter.start()
         if self._statsd is not None:
             self._statsd.start()
 
@@ -125,8 +113,7 @@ class Telemetry:
         """Send the spans and counts that wait, for at most `deadline` seconds."""
         if self._statsd is not None:
             await self._statsd.stop()
-        if self._exporter is not None:
-            await self._exporter.stop(deadline)
+        await asyncio.gather(*(exporter.stop(deadline) for exporter in self._exporters))
 
     def observer(self, identity: PodIdentity) -> PodObserver:
         """Return the observer of a pod. A changed identity makes a new one, for connections that are yet to open."""
@@ -203,20 +190,18 @@ class Telemetry:
             if observer.service is service:
                 observer.count_open_bytes()
 
-    def _make_exporter(self, collector: Collector, spans: SpanOptions) -> SpanExporter:
-        fields = (
-            ("Content-Type", "application/x-protobuf"),
-            ("User-Agent", f"netra-node/{__version__}"),
-            *collector.headers,
-        )
-        return SpanExporter(
-            SpanEncoder(schema_for("otlp", spans), __version__),
-            Client(collector.target, fields, collector.timeout),
-            self.metrics.spans,
-            collector.limits,
-            self._clock,
-        )
-
 
 def _make_statsd(server: StatsdServer) -> Statsd:
     return Statsd(server.prefix, Destination("counts for StatsD", server.host, server.port))
+
+
+def _sink_of(sinks: Sequence[SpanSink]) -> SpanSink:
+    """Return what gives an exchange to all of them."""
+    if len(sinks) == 1:
+        return sinks[0]
+
+    def submit(flow: Flow, exchange: Exchange) -> None:
+        for sink in sinks:
+            sink(flow, exchange)
+
+    return submit

@@ -14,8 +14,10 @@ from struct import Struct
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import Exchange
 from netra_node.core.trace_context import SAMPLED, TraceContext
+from netra_node.telemetry.export import Message
 from netra_node.telemetry.flow import Finished, Flow, Owner
 from netra_node.telemetry.spans import Attribute, Schema, Value, failure, path_of, text
+from netra_node.telemetry.varint import UINT64, varint
 
 SERVER = 2
 CLIENT = 3
@@ -31,33 +33,9 @@ _times = Struct("<BQBQ").pack
 _double = Struct("<Bd").pack
 #: Bytes of what every span has and whose size never differs, tags included.
 _IDS_AND_TIMES = 18 + 10 + 18
-_UINT64 = (1 << 64) - 1
-#: Set in every byte of a varint but its last.
-_MORE = 0x80
 _LONGEST_VARINT = 10
-
-
-def varint(number: int) -> bytes:
-    """Encode 0 ≤ `number` < 2^64 as protobuf does."""
-    if number < _SMALL:
-        return _SMALL_VARINTS[number]
-    if number < _MORE * _MORE:
-        return bytes((number & 0x7F | _MORE, number >> 7))
-    return _encode_varint(number)
-
-
-def _encode_varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number >= _MORE:
-        encoded.append(number & 0x7F | _MORE)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-#: The sizes of nearly all spans and of many bodies are below; 40 KB.
-_SMALL = 1024
-_SMALL_VARINTS = [_encode_varint(number) for number in range(_SMALL)]
+#: Lengths below take one byte.
+_MORE = 0x80
 
 
 def _field(tag: bytes, content: bytes) -> bytes:
@@ -71,7 +49,7 @@ def _any_value(value: Value) -> bytes:
         return b"\x10\x01" if value else b"\x10\x00"  # AnyValue.bool_value
     if isinstance(value, float):
         return _double(0x21, value)  # AnyValue.double_value
-    return b"\x18" + varint(value & _UINT64)  # AnyValue.int_value
+    return b"\x18" + varint(value & UINT64)  # AnyValue.int_value
 
 
 def _key_value(key: str, value: Value) -> bytes:
@@ -85,7 +63,7 @@ def encode_attribute(key: str, value: Value) -> bytes:
         content = value.encode()
         prefixes = _text_prefixes(key)
     elif value.__class__ is int:
-        content = varint(value if value >= 0 else value & _UINT64)
+        content = varint(value if value >= 0 else value & UINT64)
         prefixes = _number_prefixes(key)
     else:
         return _field(b"\x4a", _key_value(key, value))
@@ -179,7 +157,7 @@ def encode_group(resource: bytes, scope: bytes, spans: list[bytes]) -> list[byte
 
 
 class SpanEncoder:
-    """Finished exchanges to bytes: 1.5 µs each where requests come again, 4 µs where every path is new."""
+    """Implements `export.Encoder`. Finished exchanges to bytes: 1.5 µs each where requests come again, 4 µs where every path is new."""
 
     __slots__ = ("_alike", "_located", "_schema", "_scope")
 
@@ -213,13 +191,13 @@ class SpanEncoder:
             pieces.append(encode_attribute(key, value))
         return encode_span(trace, exchange.start + offset, exchange.end + offset, pieces)
 
-    def request(self, groups: Mapping[Owner, list[bytes]]) -> bytes:
-        """Return an ExportTraceServiceRequest of encoded spans, by the pod they belong to."""
+    def messages(self, groups: Mapping[Owner, list[bytes]]) -> Iterable[Message]:
+        """Yield one ExportTraceServiceRequest of encoded spans, given by the pod they belong to."""
         pieces: list[bytes] = []
         for owner, spans in groups.items():
             owner.resource = owner.resource or encode_resource(owner.identity)
             pieces += encode_group(owner.resource, self._scope, spans)
-        return b"".join(pieces)
+        yield Message(b"".join(pieces), sum(map(len, groups.values())))
 
     def _encode_located(self, place: Hashable, flow: Flow, exchange: Exchange) -> bytes:
         path = path_of(exchange.target)
@@ -284,4 +262,4 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << shift
         if byte < _MORE:
             break
-    return number & _UINT64, at
+    return number & UINT64, at

@@ -1,8 +1,9 @@
 """Records as the proxy would hand them over, and a loop whose time is a number."""
 
 import asyncio
+import contextlib
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -88,3 +89,33 @@ def run_virtually() -> RunVirtually:
             return runner.run(coroutine)
 
     return run
+
+
+class HttpSink:
+    """A collector that accepts everything. `requests` are heads and bodies in the order they came."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[bytes, bytes]] = []
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.partition(b"Content-Length: ")[2])
+                self.requests.append((head, await reader.readexactly(length)))
+                writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+        writer.transport.abort()
+
+
+@pytest.fixture
+async def http_sink() -> AsyncIterator[HttpSink]:
+    sink = HttpSink()
+    server = await asyncio.start_server(sink.serve, "127.0.0.1", 0)
+    sink.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield sink
+    server.close()
+    # the exporters' ends are aborted: the handlers see that on the next turns
+    await server.wait_closed()
+    while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - nothing tells when the last handler is done
+        await asyncio.sleep(0)

@@ -1,10 +1,9 @@
 """The way of spans to a collector, in virtual time: a scripted collector stands in for the connection."""
 
 import asyncio
-import gzip
 import itertools
 import logging
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -15,10 +14,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from netra_node.core.records import Direction
 from netra_node.http_client import Answer, TransportError
 from netra_node.telemetry.clock import WallClock
-from netra_node.telemetry.export import ExportLimits, SpanExporter, compress, retry_after
-from netra_node.telemetry.flow import Flow, Owner
+from netra_node.telemetry.collector import HttpCarrier
+from netra_node.telemetry.export import (
+    ExportLimits,
+    Message,
+    NotNowError,
+    Receipt,
+    SpanExporter,
+)
+from netra_node.telemetry.flow import Finished, Flow, Owner
 from netra_node.telemetry.metrics import Edge, SpanResults
-from netra_node.telemetry.otlp import SpanEncoder
+from netra_node.telemetry.otlp import SpanEncoder, rejected_spans
 from netra_node.telemetry.paths import PathNames
 from netra_node.telemetry.spans import OtelSchema
 
@@ -69,9 +75,8 @@ def flow(make_connection, identity) -> Flow:
 def make(collector: Collector, results: SpanResults, **limits) -> SpanExporter:
     clock = WallClock(lambda: 0, lambda: 10**18)
     encoder = SpanEncoder(OtelSchema(PathNames()), "1")
-    return SpanExporter(
-        encoder, collector, results, ExportLimits(**limits), clock, jitter=lambda: 1.0
-    )
+    carrier = HttpCarrier(collector, rejected_spans)
+    return SpanExporter(encoder, carrier, results, ExportLimits(**limits), clock, lambda: 1.0)
 
 
 @pytest.fixture
@@ -272,34 +277,6 @@ def test_stopping_what_never_started_is_nothing(run_virtually) -> None:
     run_virtually(make(Collector(), SpanResults()).stop(1))
 
 
-def test_gzip_is_said_and_done(export) -> None:
-    collector = Collector()
-
-    export(collector, 200, gzip=True)
-
-    assert collector.fields == [(("Content-Encoding", "gzip"),)]
-    collector.bodies = [gzip.decompress(body) for body in collector.bodies]
-    assert collector.spans() == [200]
-
-
-async def test_compression_lets_the_loop_turn() -> None:
-    body = b"0123456789abcdef" * 10_000
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counter = asyncio.get_running_loop().create_task(count())
-    packed = await compress(body)
-    counter.cancel()
-
-    assert gzip.decompress(packed) == body
-    assert turns >= len(body) // 16_384
-
-
 def test_trouble_is_logged_once_and_so_is_its_end(export, caplog) -> None:
     caplog.set_level(logging.INFO)
 
@@ -311,22 +288,106 @@ def test_trouble_is_logged_once_and_so_is_its_end(export, caplog) -> None:
     ]
 
 
-NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+class Singles:
+    """An encoder whose messages hold one span each, and none that is longer than `longest`."""
+
+    def __init__(self, longest: int = 10) -> None:
+        self._longest = longest
+
+    def encode(self, finished: Finished, _offset: int) -> bytes:
+        return finished[1].target
+
+    def messages(self, groups: Mapping[Owner, list[bytes]]) -> Iterator[Message]:
+        for spans in groups.values():
+            yield from (Message(span, 1) for span in spans if len(span) <= self._longest)
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("120", 120),
-        ("", 0),
-        ("soon", 0),
-        ("-1", 0),
-        ("Thu, 01 Jan 2026 12:01:00 GMT", 60),
-        ("Thu, 01 Jan 2026 12:01:00 -0000", 60),
-        ("Thu, 01 Jan 2026 11:00:00 GMT", 0),
-        ("9" * 5000, 999_999_999),
-        ("٣", 0),
-    ],
-)
-def test_retry_after_in_seconds_and_as_a_date(value, seconds) -> None:
-    assert retry_after(value, NOW) == seconds
+class Carried:
+    """A carrier that remembers what it took, and takes none of what it is told to."""
+
+    where = "somewhere"
+
+    def __init__(self, *refused: bytes) -> None:
+        self._refused = refused
+        self.asked: list[bytes] = []
+        self.running: list[bool] = []
+
+    def start(self) -> None:
+        self.running.append(True)
+
+    async def carry(self, message: Message) -> Receipt:
+        self.asked.append(message.body)
+        if message.body in self._refused:
+            raise NotNowError("nobody there")
+        return Receipt()
+
+    async def stop(self) -> None:
+        self.running.append(False)
+
+
+@pytest.fixture
+def export_singly(run_virtually, flow, make_exchange):
+    """Submits a span for each target; returns what became of them."""
+
+    def run(carrier: Carried, *targets: bytes, encoder=None, **limits) -> dict[str, int]:
+        results = SpanResults()
+
+        async def scenario() -> None:
+            exporter = SpanExporter(
+                encoder or Singles(), carrier, results, ExportLimits(**limits), WallClock()
+            )
+            exporter.start()
+            for target in targets:
+                exporter.submit(flow, make_exchange(target=target))
+            await asyncio.sleep(5)
+            await exporter.stop(10)
+
+        run_virtually(scenario())
+        return results.counts()
+
+    return run
+
+
+def test_a_batch_may_be_several_messages(export_singly) -> None:
+    carrier = Carried()
+
+    assert export_singly(carrier, b"/a", b"/b", b"/c") == {**NOTHING, "exported": 3}
+    assert carrier.asked == [b"/a", b"/b", b"/c"]
+    assert carrier.running == [True, False]
+
+
+def test_what_fits_no_message_is_rejected(export_singly, caplog) -> None:
+    found = export_singly(Carried(), b"/a", b"/longer-than-ten", b"/c")
+
+    assert found == {**NOTHING, "exported": 2, "rejected": 1}
+    assert "1 spans are too large" in caplog.text
+
+
+def test_patience_is_for_a_batch_and_not_for_each_of_its_messages(export_singly) -> None:
+    carrier = Carried(b"/b")
+
+    found = export_singly(carrier, b"/a", b"/b", b"/c", b"/d", patience=0.1)
+
+    assert found == {**NOTHING, "exported": 1, "failed": 3}
+    assert carrier.asked == [b"/a", b"/b"]
+
+
+def test_messages_of_a_batch_that_is_given_up_make_room_for_others(
+    run_virtually, flow, make_exchange
+) -> None:
+    results = SpanResults()
+
+    async def scenario() -> None:
+        limits = ExportLimits(queue=2, batch=2, patience=0.1)
+        exporter = SpanExporter(Singles(), Carried(b"/b"), results, limits, WallClock())
+        exporter.start()
+        for target in (b"/a", b"/b", b"/too-many", b"/too-many"):
+            exporter.submit(flow, make_exchange(target=target))
+        await asyncio.sleep(5)
+        for target in (b"/c", b"/d"):
+            exporter.submit(flow, make_exchange(target=target))
+        await exporter.stop(10)
+
+    run_virtually(scenario())
+
+    assert results.counts() == {**NOTHING, "exported": 3, "failed": 1, "queue_full": 2}

@@ -1,12 +1,10 @@
 """Everything joined: records in, pages and requests to a collector out."""
 
 import asyncio
-import contextlib
 import json
 import socket
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
@@ -15,8 +13,9 @@ from netra_node.core.addresses import PodUid
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import Direction, Observer
 from netra_node.http_client import parse_target
+from netra_node.telemetry.destinations import OtlpCollector
 from netra_node.telemetry.export import ExportLimits
-from netra_node.telemetry.hub import Collector, Telemetry, TelemetryOptions
+from netra_node.telemetry.hub import Telemetry, TelemetryOptions
 from netra_node.telemetry.paths import parse_templates
 from netra_node.telemetry.schemas import SpanOptions
 from netra_node.telemetry.statsd import StatsdServer
@@ -196,42 +195,23 @@ async def test_without_a_collector_start_and_stop_do_nothing(telemetry) -> None:
     await telemetry.stop(1)
 
 
-async def test_spans_reach_a_collector_and_are_counted(
-    identity, make_connection, make_exchange
+async def test_spans_reach_every_destination_and_are_counted(
+    http_sink, identity, make_connection, make_exchange
 ) -> None:
-    received = []
-    left = asyncio.Event()
+    limits = ExportLimits(delay=0.01)
+    destinations = [
+        OtlpCollector(parse_target(f"{http_sink.url}/{name}"), limits=limits) for name in ("a", "b")
+    ]
+    telemetry = Telemetry(TelemetryOptions(tuple(destinations)))
+    telemetry.start()
+    observer = telemetry.observer(identity)
+    for direction in Direction:
+        observer.exchange_ended(make_connection(direction), make_exchange())
+    await telemetry.stop(5)
 
-    async def collect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.partition(b"Content-Length: ")[2])
-        received.append((head, await reader.readexactly(length)))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            await reader.read()
-        writer.transport.abort()
-        left.set()
-
-    async with await asyncio.start_server(collect, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        target = parse_target(f"http://127.0.0.1:{port}/v1/traces")
-        collector = Collector(target, (("X-Key", "k"),), limits=ExportLimits(delay=0.01))
-        telemetry = Telemetry(TelemetryOptions(collector))
-        telemetry.start()
-        observer = telemetry.observer(identity)
-        for direction in Direction:
-            observer.exchange_ended(make_connection(direction), make_exchange())
-        await telemetry.stop(5)
-        await left.wait()
-
-    ((head, body),) = received
-    assert b"Content-Type: application/x-protobuf\r\n" in head
-    assert b"X-Key: k\r\n" in head
-    (group,) = ExportTraceServiceRequest.FromString(body).resource_spans
-    assert group.resource.attributes[0].value.string_value == "orders"
-    assert group.scope_spans[0].scope.name == "netra-node"
-    assert [span.kind for span in group.scope_spans[0].spans] == [2, 3]
-    assert 'netra_spans_total{result="exported"} 2\n' in page(telemetry)
+    heads = sorted(head.split(b" HTTP")[0] for head, _ in http_sink.requests)
+    assert heads == [b"POST /a", b"POST /b"]
+    assert 'netra_spans_total{result="exported"} 4\n' in page(telemetry)
     assert not list(telemetry.traces()["spans"])
 
 
