@@ -115,9 +115,7 @@ def _document(
     answers: Sequence[Answer],
 ) -> dict[str, Any]:
     return {
-        "server": cluster.server,
-        "context": cluster.context,
-        "namespace": namespace,
+        **view.where(cluster, namespace),
         **document(judged),
         "nodes": [
             {

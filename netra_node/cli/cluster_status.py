@@ -43,9 +43,7 @@ def _document(
     cluster: "Cluster", namespace: str, nodes: list[Node], missing: int
 ) -> dict[str, Any]:
     return {
-        "server": cluster.server,
-        "context": cluster.context,
-        "namespace": namespace,
+        **view.where(cluster, namespace),
         "complete": complete(nodes, missing),
         "nodes_without_pod": missing,
         "nodes": [

@@ -58,6 +58,11 @@ def find(cluster: "Cluster", namespace: str) -> Found:
     return Found(sets, [daemon for _, of_it in pods for daemon in of_it], absent)
 
 
+def where(cluster: "Cluster", namespace: str) -> dict[str, Any]:
+    """Return how each command's JSON begins: where it looked."""
+    return {"server": cluster.server, "context": cluster.context, "namespace": namespace}
+
+
 def no_daemon_set(cluster: "Cluster", namespace: str) -> str:
     """Return the sentence for a cluster that has nothing of us where we look."""
     return (
