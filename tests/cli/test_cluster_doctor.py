@@ -11,7 +11,7 @@ import pytest
 from netra_node.cli import cluster_doctor
 from tests.cli import cluster_stub as stub
 from tests.cli.cluster_stub import Exec
-from tests.cli.command import netra_node
+from tests.cli.command import here, netra_node
 
 FINE = {"what": "kernel", "verdict": "ok", "found": "Linux 6.8", "why": "w", "mend": ""}
 BROKEN = {"what": "rules", "verdict": "failed", "found": "no tproxy", "why": "w", "mend": "m"}
@@ -153,8 +153,10 @@ def test_nothing_that_comes_from_a_cluster_can_steer_the_terminal(
     assert "\x1b" not in out
 
 
-def test_a_flag_that_needs_a_cluster_is_refused_without_one() -> None:
-    done = netra_node("doctor", "--kubeconfig", "x")
+def test_a_flag_that_needs_a_cluster_is_refused_without_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = here(capsys, "doctor", "--kubeconfig", "x")
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "use it together with --cluster" in done.stderr
