@@ -212,7 +212,7 @@ def test_a_token_that_rotates_is_followed(
     kubelet: Kubelet, runtime: Runtime, daemon: Daemon, a: BedPod
 ) -> None:
     ready(daemon)
-    kubelet.token.write_text("another-token\n")
+    kubelet.rotate("another-token")
     kubelet.list(pod("a"))
     runtime.sandboxes([a])
 

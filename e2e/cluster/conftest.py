@@ -9,8 +9,9 @@ from e2e.cluster.support.containerd import BASE_IMAGE, ClusterNode
 from e2e.cluster.support.daemon import NodeDaemon
 from e2e.cluster.support.image import write_base
 from e2e.cluster.support.kubelet import Kubelet
-from e2e.cluster.support.pods_server import TOKEN, PodsServer
+from e2e.cluster.support.pods_server import TOKEN, pods_server_on
 from e2e.cluster.support.traffic import OnNode
+from e2e.support.pods_server import PodsServer
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +43,7 @@ def kubelet(node: ClusterNode) -> Iterator[Kubelet]:
 
 @pytest.fixture(scope="module")
 def pods_server(node: ClusterNode, kubelet: Kubelet) -> Iterator[PodsServer]:
-    with PodsServer(node, kubelet.pod_list) as server:
+    with pods_server_on(node, kubelet.pod_list) as server:
         yield server
 
 

@@ -13,12 +13,13 @@ import pytest
 from e2e.cluster.support.containerd import BASE_IMAGE, NODE_IPV4, ClusterNode
 from e2e.cluster.support.daemon import NodeDaemon
 from e2e.cluster.support.kubelet import Kubelet, Pod, manifest
-from e2e.cluster.support.pods_server import TOKEN, PodsServer
+from e2e.cluster.support.pods_server import TOKEN
 from e2e.cluster.support.traffic import PORT, OnNode, Traffic, ask, connects, fate
 from e2e.support.daemon import until
 from e2e.support.kernel import routing_of_ours, tables
 from e2e.support.load import Fate
 from e2e.support.node import read
+from e2e.support.pods_server import PodsServer
 from netra_node.testbed import BedPod
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]

@@ -13,10 +13,10 @@ import yaml
 from e2e.cluster.support.builder import Image, build
 from e2e.cluster.support.containerd import NODE_ADDRESS, ClusterNode
 from e2e.cluster.support.kubelet import Kubelet, Pod, manifest
-from e2e.cluster.support.pods_server import PodsServer
 from e2e.cluster.support.traffic import PORT, OnNode, Traffic, ask, connects, fate
 from e2e.support.daemon import until
 from e2e.support.load import Fate
+from e2e.support.pods_server import PodsServer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

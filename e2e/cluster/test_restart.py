@@ -9,10 +9,10 @@ import pytest
 from e2e.cluster.support.containerd import ClusterNode
 from e2e.cluster.support.daemon import NodeDaemon
 from e2e.cluster.support.kubelet import Kubelet, Pod, manifest
-from e2e.cluster.support.pods_server import PodsServer
 from e2e.cluster.support.traffic import PORT, Traffic, connects
 from e2e.support.daemon import until
 from e2e.support.load import Fate
+from e2e.support.pods_server import PodsServer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 

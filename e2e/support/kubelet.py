@@ -3,17 +3,14 @@
 Belongs here: what they say and write, and when. What they say is true of a testbed's pods; real ones are in e2e/cluster.
 """
 
-import http.server
 import json
-import ssl
-import threading
 import time
 from collections.abc import Iterable
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from e2e.support.daemon import RUN, Daemon
+from e2e.support.pods_server import PodsServer
 from netra_node.testbed import BedPod
 
 _CERTIFICATE = Path(__file__).parents[2] / "tests" / "discovery" / "tls" / "kubelet.pem"
@@ -40,76 +37,36 @@ def uid(name: str) -> str:
     return f"uid-of-{name}"
 
 
-class Kubelet:
-    """Lists `pods`, by name, for as long as the `with` block lasts. A token is needed."""
+class Kubelet(PodsServer):
+    """Lists `pods`, by name, for as long as the `with` block lasts."""
 
     def __init__(self, directory: Path) -> None:
+        super().__init__(self._listed, "", (str(_CERTIFICATE),))
         self.pods: dict[str, dict[str, Any]] = {}
         #: Listed besides, as they are.
         self.others: list[bytes] = []
-        self.status = HTTPStatus.OK
-        self.asked = 0
         #: When a list with the pod's label was first handed out, by name.
         self.told: dict[str, float] = {}
-        self.token = directory / "token"
-        self.token.write_text("a-token\n")
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.kubelet = self  # type: ignore[attr-defined]
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_CERTIFICATE)
-        # the handshake belongs to the connection's own thread
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self.token_file = directory / "token"
+        self.rotate("a-token")
 
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def rotate(self, token: str) -> None:
+        """From now on this one is needed."""
+        self.token = token
+        self.token_file.write_text(f"{token}\n")
 
     def list(self, *pods: dict[str, Any]) -> None:
         """Have these listed, in place of what was."""
         self.pods = {form["metadata"]["name"]: form for form in pods}
 
-    def answer(self, authorization: str) -> tuple[int, bytes]:
-        self.asked += 1
-        if authorization != f"Bearer {self.token.read_text().strip()}":
-            return HTTPStatus.UNAUTHORIZED, b"Unauthorized"
-        if self.status is not HTTPStatus.OK:
-            return self.status, self.status.phrase.encode()
+    def _listed(self) -> bytes:
         listed = dict(self.pods)
         items = [json.dumps(form, separators=(",", ":")).encode() for form in listed.values()]
         for name, form in listed.items():
             if LABEL in form["metadata"]["labels"]:
                 self.told.setdefault(name, time.time())
         every = b",".join([*items, *self.others])
-        return HTTPStatus.OK, _HEAD + (b"[%b]}\n" % every if every else b"null}\n")
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        kubelet: Kubelet = self.server.kubelet  # type: ignore[attr-defined]
-        status, body = kubelet.answer(self.headers.get("Authorization", ""))
-        self.send_response(status)
-        # Go sends what it writes in one go as one chunk.
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
-
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing."""
+        return _HEAD + (b"[%b]}\n" % every if every else b"null}\n")
 
 
 class Runtime:
@@ -124,7 +81,7 @@ class Runtime:
         return {
             "NETRA_POD_SOURCE": "kubelet",
             "NETRA_KUBELET_URL": kubelet.url,
-            "NETRA_KUBELET_TOKEN_FILE": str(kubelet.token),
+            "NETRA_KUBELET_TOKEN_FILE": str(kubelet.token_file),
             "NETRA_NETNS_DIRECTORY": str(self.netns),
             "NETRA_CNI_RESULTS": str(self.results),
         }
