@@ -1,7 +1,7 @@
 """Bodies of ten gibibytes: every byte arrives, and the daemon grows by none of them.
 
-Every byte is compared (`support.stream_pump` says how). Memory is the daemon's PSS, looked at every 0.2 s; the figures are
-printed.
+Every byte is compared (`support.stream_pump` says how). Memory is the daemon's own, looked at every 0.1 s; the figures
+are printed.
 """
 
 import os
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from e2e.support.daemon import Daemon
+from e2e.support.memory import looks
 from e2e.support.node import Node
 from e2e.support.route import BOTH, INBOUND, OUTBOUND, Route
 from e2e.support.stream import OK, Line, chunk, open_line, recorded
@@ -55,7 +56,7 @@ def in_chunks() -> Body:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the daemon took while something was moved: its memory from time to time, and its CPU time."""
+    """What the daemon took while something was moved: its own memory from time to time, and its CPU time."""
 
     mebibytes: list[float]
     cpu: float
@@ -68,10 +69,10 @@ def cpu_seconds(daemon: Daemon) -> float:
 
 def watch(daemon: Daemon, working: Callable[[], bool]) -> Cost:
     """Look at the daemon until the work is done."""
-    cpu, seen = cpu_seconds(daemon), [daemon.pss()]
-    while working():
-        time.sleep(0.2)
-        seen.append(daemon.pss())
+    cpu = cpu_seconds(daemon)
+    with looks(daemon) as seen:
+        while working():
+            time.sleep(0.1)
     return Cost(seen, cpu_seconds(daemon) - cpu)
 
 
@@ -94,7 +95,7 @@ def move(
     seconds = max(end.seconds for end in moved)
     print(
         f"{megabytes / 1e3:.1f} GB at {megabytes / seconds:.0f} MB/s, {cost.cpu / megabytes * 1e3:.2f} ms of CPU for 1 MB; "
-        f"PSS {min(cost.mebibytes):.1f} to {max(cost.mebibytes):.1f} MiB in {len(cost.mebibytes)} looks"
+        f"memory {min(cost.mebibytes):.1f} to {max(cost.mebibytes):.1f} MiB in {len(cost.mebibytes)} looks"
     )
     return cost
 
@@ -136,7 +137,7 @@ def test_ten_gibibytes_arrive_whole_and_leave_the_daemon_as_it_was(
     with recorded(daemon, {"ok": 3 * route.captures}):
         line = open_line(node, route)
         line.exchange()
-        before = daemon.pss()
+        before = daemon.own_memory()
         if upload:
             line.ask(b"PUT /big HTTP/1.1\r\nHost: b\r\n%b\r\n" % body.framing)
         else:

@@ -77,12 +77,12 @@ def test_idle_connections_cost_little_and_give_back_their_descriptors(
 ) -> None:
     warm = node.connect("x", target)
     ask(warm, 1)
-    pss, descriptors = daemon.pss(), daemon.descriptors()
+    memory, descriptors = daemon.own_memory(), daemon.descriptors()
 
     clients = [node.connect("x", target) for _ in range(IDLE)]
     for client in clients:
         ask(client, 1)
-    grown = (daemon.pss() - pss) * 1024 / IDLE
+    grown = (daemon.own_memory() - memory) * 1024 / IDLE
     assert daemon.descriptors() - descriptors == 2 * IDLE
     for client in clients:
         client.close()

@@ -8,14 +8,13 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from e2e.support import declared
 from e2e.support.daemon import Daemon, until
+from e2e.support.memory import flat
 from e2e.support.node import Node, read, read_head
 from e2e.support.route import BOTH, Route
 from e2e.support.stream import OK, chunk, open_line, recorded
@@ -24,33 +23,8 @@ from e2e.support.stream_pump import pump
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
 
 KIBIBYTE, MEBIBYTE = 1 << 10, 1 << 20
-#: What the daemon may grow by, in MiB: what one connection may keep is a hundredth of it.
-FLAT = 4.0
 GET = b"GET /%d HTTP/1.1\r\nHost: b\r\n\r\n"
 TLS = b"\x16\x03\x01\x00\x05hello"
-
-
-@contextmanager
-def flat(daemon: Daemon, mebibytes: float = FLAT) -> Iterator[None]:
-    """Fails where the daemon is larger at any moment in between."""
-    seen, done = [daemon.pss()], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            seen.append(daemon.pss())
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watching.join()
-        seen.append(daemon.pss())
-    print(
-        f"PSS {seen[0]:.1f} MiB before, {max(seen):.1f} at most in {len(seen)} looks, {seen[-1]:.1f} after"
-    )
-    assert max(seen) - seen[0] < mebibytes
 
 
 def sending(sock: socket.socket, data: bytes) -> threading.Thread:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from e2e.support import declared, swarm
+from e2e.support import declared, memory, swarm
 from e2e.support.daemon import Daemon, until
 from e2e.support.load import ANSWER_SIZE, Fate, fate_of
 from e2e.support.node import Node, read, read_head, reset
@@ -466,11 +466,8 @@ def test_b9_a_server_that_speaks_first_is_dialled_and_heard(
 def flat(daemon: Daemon) -> Iterator[None]:
     """Nothing within a test may cost the daemon 4 MiB."""
     assert until(lambda: not open_connections(daemon), 5)
-    before = daemon.pss()
-    yield
-    grown = daemon.pss() - before
-    print(f"the daemon grew {grown:.2f} MiB")
-    assert grown < 4
+    with memory.flat(daemon):
+        yield
 
 
 @pytest.mark.usefixtures("flat")

@@ -8,6 +8,7 @@ import pytest
 
 from e2e.support import nginx
 from e2e.support.daemon import Daemon
+from e2e.support.memory import flat
 from e2e.support.node import Node
 from e2e.support.route import BOTH, DIRECT, Route
 from e2e.support.software import NODE, PROGRAMS, Verdict, Watch, run, start
@@ -17,8 +18,6 @@ pytestmark = [pytest.mark.netns, pytest.mark.long, pytest.mark.timeout(300)]
 
 SIZE = 2 << 30
 PATIENCE = 120.0
-#: What memory may differ by, in MiB, whatever went through.
-FLAT = 4.0
 _NOISE = f"openssl enc -aes-128-ctr -nosalt -K 00 -iv 00 -in /dev/zero 2>/dev/null | head -c {SIZE}"
 #: OpenSSL's is several times as fast as that of coreutils.
 _CHECKSUM = "openssl sha256 -r"
@@ -79,9 +78,9 @@ def test_2_gib_arrive_as_they_were_sent(
     node: Node, daemon: Daemon, noise: Path, checksum: str, move: Callable[[Node, Route, Path], str]
 ) -> None:
     assert move(node, DIRECT, noise) == checksum
-    watch, before = Watch(daemon), daemon.pss()
+    watch = Watch(daemon)
 
-    assert move(node, BOTH, noise) == checksum
+    with flat(daemon):
+        assert move(node, BOTH, noise) == checksum
 
     watch.expect(2, Verdict.traced(1))
-    assert daemon.pss() - before < FLAT

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from e2e.support.daemon import Daemon
+from e2e.support.memory import looks
 from e2e.support.node import Node, reset
 from e2e.support.route import BOTH, ROUTES, Route
 from e2e.support.stream import Line, open_line, recorded
@@ -44,25 +45,14 @@ async def receive(sock: socket.socket, data: bytes, pause: float = 0) -> float:
     return time.monotonic()
 
 
-async def watch(daemon: Daemon, seen: list[float]) -> None:
-    """Look at the daemon's memory until cancelled."""
-    while True:
-        seen.append(daemon.pss())
-        await asyncio.sleep(0.1)
-
-
 def together(daemon: Daemon, *work: Awaitable[float]) -> tuple[list[float], float]:
     """Do all of it at once: the moments it was done, and the MiB by which the daemon was larger meanwhile."""
-    seen = [daemon.pss()]
 
     async def gather() -> list[float]:
-        watching = asyncio.ensure_future(watch(daemon, seen))  # noqa: TID251 - cancelled below
-        try:
-            return await asyncio.wait_for(asyncio.gather(*work), 40)
-        finally:
-            watching.cancel()
+        return await asyncio.wait_for(asyncio.gather(*work), 40)
 
-    moments = asyncio.run(gather())
+    with looks(daemon) as seen:
+        moments = asyncio.run(gather())
     return moments, max(seen) - seen[0]
 
 

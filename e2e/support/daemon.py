@@ -118,8 +118,15 @@ class Daemon(DaemonProcess):
 
     def pss(self) -> float:
         """Proportional set size in MiB. The daemon has no children."""
+        return self._rolled_up("Pss")
+
+    def own_memory(self) -> float:
+        """What nobody shares with it, in MiB: its PSS grows when others end that map the same files, this does not."""
+        return self._rolled_up("Anonymous")
+
+    def _rolled_up(self, name: str) -> float:
         rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        match = re.search(r"^Pss: +(\d+) kB", rollup, re.MULTILINE)
+        match = re.search(rf"^{name}: +(\d+) kB", rollup, re.MULTILINE)
         assert match is not None
         return int(match[1]) / 1024
 
