@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 from netra_node import __version__
 
 #: In the order in which a newcomer needs them.
-COMMANDS = ("demo", "doctor", "config", "run", "status", "cleanup")
+COMMANDS = ("demo", "doctor", "config", "run", "status", "graph", "cleanup")
 
 _FAILED, _USAGE = 1, 2
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from netra_node.cli.status_report import printable
 from netra_node.cli.style import Style
 from netra_node.telemetry.graph import GraphEdge
 
@@ -22,16 +23,22 @@ def render_edges(edges: Sequence[GraphEdge], style: Style) -> list[str]:
 def _by_calls(edges: Sequence[GraphEdge]) -> list[GraphEdge]:
     """Follow the calls from those whom nobody calls; what is left are circles, in the order given."""
     called = {edge["destination"] for edge in edges}
+    calls: dict[str, list[GraphEdge]] = {}
+    for edge in edges:
+        calls.setdefault(edge["source"], []).append(edge)
     reached = [edge for edge in edges if edge["source"] not in called]
+    followed = {edge["source"] for edge in reached}
     for edge in reached:  # grows as it is read
-        reached += [e for e in edges if e["source"] == edge["destination"] and e not in reached]
-    return reached + [edge for edge in edges if edge not in reached]
+        if edge["destination"] not in followed:
+            followed.add(edge["destination"])
+            reached += calls.get(edge["destination"], [])
+    return reached + [edge for edge in edges if edge["source"] not in followed]
 
 
 def _cells(edge: GraphEdge) -> tuple[str, ...]:
     return (
-        _clip(edge["source"]),
-        _clip(edge["destination"]),
+        _clip(printable(edge["source"])),
+        _clip(printable(edge["destination"])),
         str(edge["requests"]),
         str(edge["errors"]),
         _milliseconds(edge["p50_ms"]),
