@@ -208,6 +208,11 @@ class LinkTable:
         return bool(previous & _AMBIGUOUS) or _trace_id(previous) != span.trace_id
 
 
+def key_of(request_id: bytes) -> bytes:
+    """Return what stands for a request id in a table: itself, or the digest of a long one."""
+    return request_id if len(request_id) <= _LONGEST_KEY else _digest(request_id)
+
+
 def _digest(request_id: bytes) -> bytes:
     return blake2b(request_id, digest_size=_DIGEST_SIZE).digest()
 
