@@ -16,6 +16,7 @@ from netra_node.core.limits import Limits
 from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
 from netra_node.core.sampling import Sampler, sampler_from
+from netra_node.core.tags import TagRules
 from netra_node.core.tracing import IdSource, Tracing, TracingOptions
 from netra_node.settings.model import Settings, TracingSettings
 from netra_node.telemetry.hub import Telemetry
@@ -35,6 +36,7 @@ class PodReadings:
         self._propagation = Propagation(settings.propagators)
         self._sampler: Sampler = sampler_from(settings.sampler, settings.sampler_ratio)
         self._ids = IdSource(_nonzero(128), _nonzero(64), _new_request_id)
+        self._tags = _tag_rules(settings)
         self._made: dict[PodUid, tuple[DesiredPod, Reading]] = {}
         self._addresses: dict[PodUid, tuple[str, ...]] = {}
         self._past_links: dict[str, int] = {}
@@ -63,6 +65,7 @@ class PodReadings:
             request_id_header=settings.request_id_header.encode(),
             source_header=settings.x_source_header.encode(),
             ignored_paths=frozenset(path.encode() for path in settings.ignored_paths),
+            tags=self._tags,
         )
         tracing = Tracing(self._propagation, self._sampler, links, self._ids, options)
         return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, self._limits)
@@ -113,6 +116,15 @@ def http_limits(settings: Settings) -> Limits:
     """Return what the core refuses to exceed."""
     limits = settings.limits
     return Limits(head=limits.head, fields=limits.headers, unanswered=limits.pipelined)
+
+
+def _tag_rules(settings: TracingSettings) -> TagRules | None:
+    headers, cookies = settings.header_tags, settings.cookie_tags
+    if not headers and not cookies:
+        return None
+    return TagRules(
+        {name.encode(): tag for name, tag in headers}, {name.encode(): tag for name, tag in cookies}
+    )
 
 
 def _nonzero(bits: int) -> Callable[[], int]:

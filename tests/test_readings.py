@@ -45,6 +45,14 @@ def test_a_changed_name_changes_the_reading_and_keeps_the_links() -> None:
     assert before.rules.tracing.links is after.rules.tracing.links
 
 
+def test_heads_are_read_for_tags_only_where_there_are_any() -> None:
+    plain, _ = readings()
+    tagged, _ = readings(HTTP_HEADER_TAG_MAP="X-Session:s", HTTP_COOKIE_TAG_MAP="sid:c")
+    fields = [each.of(WEB).rules.tracing.fields for each in (plain, tagged)]
+
+    assert set(fields[1]) - set(fields[0]) == {b"x-session", b"cookie"}
+
+
 def test_pods_never_share_links() -> None:
     made, _ = readings()
     other = replace(WEB, identity=replace(WEB.identity, uid=PodUid("uid-orders")))

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from netra_node.core.addresses import ClientAddr, OriginalDst
+from netra_node.core.tags import Tag
 from netra_node.core.trace_context import TraceContext
 
 
@@ -90,6 +91,7 @@ class Exchange:
         "source",
         "start",
         "status",
+        "tags",
         "target",
         "trace",
         "user_agent",
@@ -115,6 +117,8 @@ class Exchange:
         self.trace: TraceContext | None = None
         #: Set where our sampler chose a new trace for export.
         self.sampler: SampledBy | None = None
+        #: What the operator wants to know of an inbound request that began the trace.
+        self.tags: tuple[Tag, ...] = ()
         #: Body bytes as they stood on the wire (chunk framing included), without the head.
         self.request_size = 0
         self.response_size = 0

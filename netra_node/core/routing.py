@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 
+from netra_node.core.cookies import cookies
 from netra_node.core.headers import HeaderView
 
 #: A longer value is malformed; browsers keep no longer cookie.
@@ -21,8 +22,6 @@ _NAME = re.compile(
     r"(?=.{1,254}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?"
 )
 _PORT = re.compile(r"[0-9]{1,5}")
-#: RFC 6265 §4.1.1, as Go reads it (netramesh did): a comma and an equals sign may be in a value.
-_COOKIE_VALUE = re.compile(rb"[\x20\x21\x23-\x3a\x3c-\x5b\x5d-\x7e]*")
 
 
 class Target(NamedTuple):
@@ -94,19 +93,6 @@ def _is_v6(text: str) -> bool:
         return False
 
 
-def cookie(header: bytes, name: bytes) -> bytes:
-    """Return the value of the first valid cookie `name` of a Cookie header (RFC 6265 §5.4), without quotes; empty: none."""
-    for pair in header.split(b";"):
-        key, equals, value = pair.strip(b" \t").partition(b"=")
-        if not equals or key != name:
-            continue
-        if len(value) > 1 and value.startswith(b'"') and value.endswith(b'"'):
-            value = value[1:-1]
-        if _COOKIE_VALUE.fullmatch(value):
-            return value
-    return b""
-
-
 @dataclass(frozen=True, slots=True)
 class RouteNames:
     """Where a request keeps its route. Names as they are written."""
@@ -132,7 +118,8 @@ class RouteSource:
     def of(self, view: HeaderView) -> bytes:
         """Return the route that a request brings itself; empty: none."""
         if self._cookie is not None:
-            for header in view.get_all(b"cookie"):
-                if value := cookie(header, self._cookie):
-                    return value
+            sent = cookies(view.get_all(b"cookie"))
+            value = next((value for name, value in sent if name == self._cookie), b"")
+            if value:
+                return value
         return view.get(self._header) or b""

@@ -14,6 +14,7 @@ from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
 from netra_node.core.records import Direction, Exchange
 from netra_node.core.sampling import Sampler
+from netra_node.core.tags import TagRules
 from netra_node.core.trace_context import DEBUG, DEFERRED, RANDOM, SAMPLED, TraceContext
 
 _INBOUND: Final = Direction.INBOUND
@@ -45,6 +46,8 @@ class TracingOptions:
     source_header: bytes = b"X-Source"
     #: Whole paths, percent-decoded, without query.
     ignored_paths: frozenset[bytes] = frozenset()
+    #: Headers and cookies that spans tell.
+    tags: TagRules | None = None
 
 
 class Tracing:
@@ -64,6 +67,7 @@ class Tracing:
         "_request_id_header",
         "_source",
         "_source_header",
+        "_tags",
         "fields",
         "links",
         "rare",
@@ -93,6 +97,8 @@ class Tracing:
         self._source = options.source_header.lower()
         self._own_source = options.source
         self._always_source = options.force_source
+        self._tags = options.tags
+        tags = options.tags.fields if options.tags is not None else ()
         #: Lower-case names that a HeaderView given to `begin` must know; `rare` are known to be hardly ever there.
         self.fields = (
             b"host",
@@ -100,6 +106,8 @@ class Tracing:
             self._request_id,
             self._source,
             *propagation.fields,
+            # a rare one that is also read as a usual one would not be known to be there (`HeaderView.repeats`)
+            *(name for name in tags if name not in propagation.rare),
         )
         self.rare = propagation.rare
 
@@ -108,7 +116,8 @@ class Tracing:
     ) -> list[Declared]:
         """Fill in what a request head says and return the headers to write, in this order; empty = leave the head alone.
 
-        Sets `host`, `user_agent`, `probe`, `request_id`, `source`, `trace` (unsampled spans, too) and `sampler` of the exchange.
+        Sets `host`, `user_agent`, `probe`, `request_id`, `source`, `trace` (unsampled spans, too), `sampler` and `tags` of the
+        exchange.
         `now` is monotonic nanoseconds.
         """
         get = view.get
@@ -172,6 +181,8 @@ class Tracing:
         exchange.trace = span
         if direction is _INBOUND:
             self.links.opened(exchange.request_id, span)
+            if self._tags is not None and not span.parent_id and span.flags & SAMPLED:
+                exchange.tags = self._tags.read(view)
         return self._propagation.declare(span, view)
 
     def _later_request_id(self, view: HeaderView) -> bytes:

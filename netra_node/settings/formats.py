@@ -58,6 +58,9 @@ _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?
 #: A name or an address; the resolver judges the rest.
 _HOST = re.compile(r"[0-9A-Za-z._:%-]{0,253}")
 _MAX_METRIC_PREFIX = 512
+#: Headers, or cookies, that may become tags.
+MAX_TAGS = 32
+_LONGEST_TAG = 256
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -73,6 +76,14 @@ class Endpoint:
     def __str__(self) -> str:
         """Return the URL without its query, which may hold a token."""
         return f"http{'s' * self.tls}://{authority(self.host, self.port)}{self.target.partition('?')[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class TagMap:
+    """Headers or cookies and the tags they become; `skipped` has the items that mean nothing, and why."""
+
+    pairs: tuple[tuple[str, str], ...]
+    skipped: tuple[str, ...] = ()
 
 
 def _refuse(why: str) -> NoReturn:
@@ -172,6 +183,30 @@ def header_value(value: str) -> str:
     if len(value) > MAX_VALUE or not _FIELD_VALUE.fullmatch(value):
         _refuse("cannot be a header value (RFC 9110 §5.5)")
     return value.strip()
+
+
+def tag_map(value: str) -> TagMap:
+    """Read `name:tag,name2:tag2`. Items that netramesh passed over in silence are passed over; of equal names the last holds."""
+    pairs: dict[str, str] = {}
+    skipped = []
+    for item in text(value).split(","):
+        name, _, tag = (part.strip() for part in item.partition(":"))
+        why = _why_no_tag(name, tag, room=len(pairs) < MAX_TAGS)
+        if why:
+            skipped.append(f"{item.strip()[:80]!r} {why}")
+        else:
+            pairs[name] = tag
+    return TagMap(tuple(pairs.items()), tuple(skipped))
+
+
+def _why_no_tag(name: str, tag: str, *, room: bool) -> str:
+    if not tag:
+        return "is not name:tag"
+    if not _TOKEN.fullmatch(name):
+        return "names nothing that a request can have (RFC 9110 §5.1)"
+    if len(tag) > _LONGEST_TAG:
+        return "makes a tag that is too long"
+    return "" if room else f"is one more than {MAX_TAGS}"
 
 
 def label_key(key: str) -> str:

@@ -14,9 +14,9 @@ from netra_node.discovery.kubelet_api import KubeletAccess
 from netra_node.discovery.service_name import ServiceTemplate
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment, Problem
-from netra_node.settings.formats import Endpoint
+from netra_node.settings.formats import Endpoint, TagMap
 from netra_node.settings.variables import Variable
-from netra_node.telemetry.schemas import SpanOptions
+from netra_node.telemetry.schemas import KEYS, SpanOptions
 from netra_node.telemetry.statsd import StatsdServer
 
 T = TypeVar("T")
@@ -84,6 +84,9 @@ class TracingSettings:
     x_source_value: str | None
     x_source_force: bool
     ignored_paths: frozenset[str]
+    #: Headers and cookies with the tags they become.
+    header_tags: tuple[tuple[str, str], ...]
+    cookie_tags: tuple[tuple[str, str], ...]
     #: None: never.
     context_expiration_ms: int | None
 
@@ -275,6 +278,8 @@ def _tracing(env: Environment) -> TracingSettings:
         x_source_value=env.optional(v.X_SOURCE_VALUE),
         x_source_force=env.value(v.X_SOURCE_FORCE),
         ignored_paths=frozenset(ignored or ()),
+        header_tags=_tags(env, v.HEADER_TAGS),
+        cookie_tags=_tags(env, v.COOKIE_TAGS),
         context_expiration_ms=expiration if expiration > 0 else None,
     )
     if tracing.request_id_header.lower() == tracing.x_source_header.lower():
@@ -283,6 +288,17 @@ def _tracing(env: Environment) -> TracingSettings:
     if env.is_set(v.OTEL_TRACES_SAMPLER_ARG) and not sampler.endswith("traceidratio"):
         env.warnings.append(f"{v.OTEL_TRACES_SAMPLER_ARG.name} means nothing to {sampler}")
     return tracing
+
+
+def _tags(env: Environment, variable: Variable[TagMap]) -> tuple[tuple[str, str], ...]:
+    mapped = env.optional(variable)
+    if mapped is None:
+        return ()
+    pairs = tuple((name, tag) for name, tag in mapped.pairs if tag not in KEYS)
+    skipped = [*mapped.skipped]
+    skipped += (f"{tag!r} is a tag of every span" for _, tag in mapped.pairs if tag in KEYS)
+    env.warnings += (f"{variable.name}: {why}; it is skipped" for why in skipped)
+    return pairs
 
 
 def _propagators(env: Environment) -> tuple[str, ...]:

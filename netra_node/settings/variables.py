@@ -114,6 +114,7 @@ _CAPTURED_PORTS = Format(formats.port_set_or_all, PORT_LIST_OR_ALL)
 _PROBABILITY = Format(formats.ratio, ratio.FORMAT)
 _USER_ID = Format(formats.integer(0, 2**32 - 2), "a number, 0..4294967294, not a name")
 _COMPRESSION = _one_of("none", "gzip")
+_TAG_MAP = Format(formats.tag_map, "name:tag,name2:tag2; other items are skipped with a warning")
 _PATH = Format(formats.absolute_path, "an absolute path")
 
 # Pods and their names
@@ -367,6 +368,21 @@ IGNORED_PATHS = Variable(
     Format(formats.items(formats.path_item), "paths, comma-separated"),
     "",
     "Decoded paths, without query, that get no span; compared exactly.",
+    Origin.NETRAMESH,
+)
+HEADER_TAGS = Variable(
+    "HTTP_HEADER_TAG_MAP",
+    _TAG_MAP,
+    "",
+    "Headers of inbound requests that begin a trace, in any case, and the tags or attributes their first value becomes, up to 256 bytes. "
+    "At most 32; a tag that spans have anyway is left alone, with a warning.",
+    Origin.NETRAMESH,
+)
+COOKIE_TAGS = Variable(
+    "HTTP_COOKIE_TAG_MAP",
+    _TAG_MAP,
+    "",
+    "The same for cookies, case-sensitive.",
     Origin.NETRAMESH,
 )
 CONTEXT_EXPIRATION = Variable(

@@ -20,8 +20,29 @@ from netra_node.telemetry.spans import (
     SERVER_ERRORS,
     Attribute,
     failure,
+    mapped,
     outcome_label,
     text,
+)
+
+#: Every key there is; which a span has, depends.
+KEYS: Final = frozenset(
+    {
+        "error",
+        "http.host",
+        "http.method",
+        "http.path",
+        "http.request_id",
+        "http.request_size",
+        "http.response_size",
+        "http.status_code",
+        "http.user_agent",
+        "netra.outcome",
+        "remote_addr",
+        "sampler.param",
+        "sampler.type",
+        "span.kind",
+    }
 )
 
 _OK = Outcome.OK
@@ -87,6 +108,8 @@ class NetrameshSchema:
         sampler = exchange.sampler
         if sampler is not None:
             tags += ("sampler.type", sampler[0]), ("sampler.param", sampler[1])
+        if exchange.tags:
+            tags += mapped(exchange)
         connection = flow.connection
         remote = connection.client if flow.inbound else connection.destination
         tags += (

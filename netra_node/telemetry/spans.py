@@ -6,7 +6,7 @@ ever: it carries secrets.
 """
 
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Final, Protocol
 
 from netra_node.core.addresses import authority
 from netra_node.core.records import Exchange, Outcome
@@ -23,6 +23,32 @@ VALUE_LIMIT = 256
 
 #: Statuses from here on are the server's fault.
 SERVER_ERRORS = 500
+
+#: Every key there is; which a span has, depends.
+KEYS: Final = frozenset(
+    {
+        "client.address",
+        "error.type",
+        "http.request.body.size",
+        "http.request.method",
+        "http.request.method_original",
+        "http.response.body.size",
+        "http.response.status_code",
+        "netra.outcome",
+        "netra.request_complete",
+        "netra.request_id",
+        "network.peer.address",
+        "network.peer.port",
+        "network.protocol.version",
+        "peer.service",
+        "server.address",
+        "server.port",
+        "url.full",
+        "url.path",
+        "url.scheme",
+        "user_agent.original",
+    }
+)
 
 _OK = Outcome.OK
 
@@ -42,6 +68,11 @@ def failure(exchange: Exchange) -> str:
     if outcome is not Outcome.OK and not (status and outcome is Outcome.OPAQUE):
         return outcome_label(outcome)
     return str(status) if status >= SERVER_ERRORS else ""
+
+
+def mapped(exchange: Exchange) -> list[Attribute]:
+    """Return the attributes that the operator made of headers and cookies."""
+    return [(tag, text(value)) for tag, value in exchange.tags]
 
 
 def path_of(target: bytes) -> str:
@@ -174,6 +205,8 @@ class OtelSchema:
             attributes.append(("http.request.body.size", exchange.request_size))
         if exchange.request_id:
             attributes.append(("netra.request_id", text(exchange.request_id)))
+        if exchange.tags:
+            attributes += mapped(exchange)
         return attributes
 
     def all(self, flow: Flow, exchange: Exchange) -> list[Attribute]:

@@ -9,6 +9,7 @@ from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
 from netra_node.core.records import Direction, Exchange, SampledBy
 from netra_node.core.sampling import Sampler, sampler_from
+from netra_node.core.tags import TagRules
 from netra_node.core.trace_context import DEBUG, RANDOM, SAMPLED
 from netra_node.core.tracing import IdSource, Tracing, TracingOptions
 
@@ -131,6 +132,56 @@ class TestProbe:
         pod.tracing.ended(exchange, now=0)
 
         assert len(pod.tracing.links) == 0
+
+
+class TestTags:
+    SESSION = (b"x-session", b"s-1")
+
+    @pytest.fixture
+    def options(self) -> TracingOptions:
+        rules = TagRules({b"X-Session": "session"}, {b"sid": "sid"})
+        return TracingOptions(source=b"web", tags=rules)
+
+    @pytest.fixture
+    def pod(self, options: TracingOptions) -> Pod:
+        return Pod(options)
+
+    def test_an_inbound_request_that_begins_a_trace_has_them(self, pod: Pod) -> None:
+        exchange = pod.begin(IN, self.SESSION, (b"cookie", b"sid=2"))
+
+        assert exchange.tags == (("session", b"s-1"), ("sid", b"2"))
+
+    @pytest.mark.parametrize("value", [b"bad", b"0:0:0:1"])
+    def test_an_invalid_context_is_none(self, pod: Pod, value: bytes) -> None:
+        assert pod.begin(IN, self.SESSION, (b"uber-trace-id", value)).tags
+
+    def test_a_decision_without_ids_begins_a_trace(self, options: TracingOptions) -> None:
+        pod = Pod(options, "b3")
+
+        assert pod.begin(IN, self.SESSION, (b"b3", b"1")).tags
+
+    @pytest.mark.parametrize("header", [(b"traceparent", W3C), (b"uber-trace-id", JAEGER)])
+    def test_a_request_that_goes_on_with_a_trace_has_none(self, pod: Pod, header: Header) -> None:
+        assert pod.begin(IN, self.SESSION, header).tags == ()
+
+    def test_an_outbound_request_has_none(self, pod: Pod) -> None:
+        assert pod.begin(OUT, self.SESSION).tags == ()
+
+    def test_a_trace_that_is_not_sampled_has_none(self, options: TracingOptions) -> None:
+        pod = Pod(options, sampler=sampler_from("always_off"))
+
+        assert pod.begin(IN, self.SESSION).tags == ()
+
+    def test_a_head_is_not_searched_for_what_nobody_wants(self) -> None:
+        assert b"cookie" not in Pod().tracing.fields
+
+    def test_a_b3_header_that_is_a_tag_is_still_known_to_be_there(self) -> None:
+        rules = TagRules({b"B3": "b3"}, {})
+        pod = Pod(TracingOptions(source=b"web", tags=rules))
+
+        assert b"b3" in pod.tracing.rare
+        assert b"b3" not in pod.tracing.fields
+        assert pod.begin(IN, (b"b3", b"bad")).tags == (("b3", b"bad"),)
 
 
 class TestIgnoredPaths:

@@ -369,3 +369,52 @@ def test_of_the_dots_behind_a_metric_prefix_one_is_what_separates_it(
 def test_a_metric_prefix_cannot_end_a_name_or_fill_a_datagram(value: str) -> None:
     with pytest.raises(ValueError, match=r"end a name|control|too long"):
         formats.metric_prefix(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("x-a:a", (("x-a", "a"),)),
+        ("x-a:a,X-B:http.b", (("x-a", "a"), ("X-B", "http.b"))),
+        (" x-a : a , x-b:b", (("x-a", "a"), ("x-b", "b"))),
+        ("x-a:a:b", (("x-a", "a:b"),)),
+        ("x-a:first,x-a:last", (("x-a", "last"),)),
+        ("x-a:a,x-b:a", (("x-a", "a"), ("x-b", "a"))),
+    ],
+)
+def test_a_tag_map_has_names_and_tags(text: str, pairs: tuple) -> None:
+    assert formats.tag_map(text) == formats.TagMap(pairs)
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        ("x-b", "is not name:tag"),
+        ("", "is not name:tag"),
+        ("x-b:", "is not name:tag"),
+        (":b", "names nothing that a request can have"),
+        ("x b:b", "names nothing that a request can have"),
+        ("x-b:" + "t" * 257, "makes a tag that is too long"),
+    ],
+)
+def test_an_item_of_a_tag_map_that_means_nothing_is_skipped(item: str, why: str) -> None:
+    found = formats.tag_map(f"x-a:a,{item},x-c:c")
+
+    assert found.pairs == (("x-a", "a"), ("x-c", "c"))
+    (skipped,) = found.skipped
+    assert repr(item[:80]) in skipped
+    assert why in skipped
+
+
+def test_a_tag_map_has_at_most_32_names() -> None:
+    found = formats.tag_map(",".join(f"x-{number}:t{number}" for number in range(34)))
+
+    assert len(found.pairs) == 32
+    assert found.skipped == ("'x-32:t32' is one more than 32", "'x-33:t33' is one more than 32")
+
+
+@given(st.text(max_size=60).filter(str.isprintable))
+def test_any_printable_text_is_a_tag_map(text: str) -> None:
+    found = formats.tag_map(text)
+
+    assert len(found.pairs) + len(found.skipped) <= text.count(",") + 1

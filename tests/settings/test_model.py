@@ -354,6 +354,27 @@ def test_a_disabled_sdk_leaves_trace_headers_alone_and_exports_nothing() -> None
     assert settings.export is None
 
 
+def test_headers_and_cookies_become_tags() -> None:
+    tracing = read(HTTP_HEADER_TAG_MAP="X-A:a", HTTP_COOKIE_TAG_MAP="sid:session").tracing
+
+    assert (tracing.header_tags, tracing.cookie_tags) == (
+        (("X-A", "a"),),
+        (("sid", "session"),),
+    )
+
+
+def test_a_tag_that_means_nothing_is_skipped_with_a_warning() -> None:
+    settings = read(HTTP_HEADER_TAG_MAP="X-A,X-B:b", HTTP_COOKIE_TAG_MAP="sid:http.host,a:url.path")
+
+    assert settings.tracing.header_tags == (("X-B", "b"),)
+    assert settings.tracing.cookie_tags == ()
+    assert settings.warnings == (
+        "HTTP_HEADER_TAG_MAP: 'X-A' is not name:tag; it is skipped",
+        "HTTP_COOKIE_TAG_MAP: 'http.host' is a tag of every span; it is skipped",
+        "HTTP_COOKIE_TAG_MAP: 'url.path' is a tag of every span; it is skipped",
+    )
+
+
 def test_how_spans_look_is_left_to_the_exporter_until_it_is_said() -> None:
     assert read().spans == SpanOptions()
 

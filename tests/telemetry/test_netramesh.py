@@ -100,6 +100,17 @@ def test_the_samplers_number_stays_one(tags_of, param) -> None:
     ]
 
 
+def test_tags_of_the_operator_stand_between_the_sampler_and_the_rest(tags_of) -> None:
+    tags = tags_of(sampler=("const", True), tags=(("session", b"s-1"), ("app", b"\xff")))
+
+    assert tags[1:5] == [
+        ("sampler.param", True),
+        ("session", "s-1"),
+        ("app", "\ufffd"),
+        ("span.kind", "server"),
+    ]
+
+
 def test_ipv6_addresses_are_in_brackets(tags_of) -> None:
     ends = {"client": ("fd00::5", 40000), "destination": ("fd00::9", 80)}
 

@@ -58,6 +58,7 @@ def exchanges(draw) -> Exchange:
     exchange.request_length = draw(st.sampled_from([-1, 0, 5]))
     exchange.response_length = draw(st.sampled_from([None, -2, -1, 0, 5]))
     exchange.sampler = draw(st.sampled_from([None, ("const", True), ("probabilistic", 0.5)]))
+    exchange.tags = draw(st.sampled_from([(), (("session", b"s-1"),)]))
     exchange.request_complete = draw(st.booleans())
     exchange.status = draw(st.sampled_from([0, 200, 503]))
     exchange.outcome = draw(st.sampled_from([*Outcome, None]))

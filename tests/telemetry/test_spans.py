@@ -85,6 +85,12 @@ def test_a_peer_without_a_name_is_not_mentioned(describe, peer) -> None:
     assert "peer.service" not in describe(peer=peer)[1]
 
 
+def test_tags_of_the_operator_are_attributes_under_their_own_names(describe) -> None:
+    _, attributes, _ = describe(tags=(("session", b"s-1"), ("caf\u00e9", b"\xff")))
+
+    assert (attributes["session"], attributes["caf\u00e9"]) == ("s-1", "\ufffd")
+
+
 def test_an_unusual_method_is_other_and_named_in_its_own_attribute(describe) -> None:
     name, attributes, _ = describe(method=b"PROPFIND")
 
