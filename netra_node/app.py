@@ -150,7 +150,8 @@ class App:
                 "/traces": lambda: dict(self._telemetry.traces()),
                 "/graph": lambda: dict(self._telemetry.graph()),
                 "/api/dependencies": lambda: dict(self._telemetry.dependencies()),
-            }
+            },
+            self._counts,
         )
         listeners = [
             open_listener(None, ports.prometheus),
@@ -239,6 +240,15 @@ class App:
 
     def _lease_age(self) -> float:
         return self._manager.lease_age
+
+    def _counts(self) -> dict[str, int]:
+        """Return what no task shows: connections are callbacks."""
+        pods = self._manager.pods()
+        return {
+            "pods": len(pods),
+            "open connections": sum(pod.connections for pod in pods),
+            "trace contexts": self._contexts(),
+        }
 
     def _contexts(self) -> int:
         return self._readings.contexts()

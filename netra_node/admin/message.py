@@ -26,11 +26,12 @@ class BadRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request head. `path` is the target as sent, without its query; a missing Accept is an empty one."""
+    """A request head. `path` and `query` are the target's, as sent; a missing Accept is an empty one."""
 
     method: str
     path: str
     accept: str = ""
+    query: str = ""
     #: HTTP/1.0 knows no chunks: its body ends with the connection.
     chunked: bool = True
 
@@ -58,7 +59,8 @@ def parse_head(head: bytes) -> Request:
     method, target, version = parts
     if version not in {"HTTP/1.1", "HTTP/1.0"}:
         raise BadRequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-    return Request(method, target.partition("?")[0], _accept(fields), version == "HTTP/1.1")
+    path, _, query = target.partition("?")
+    return Request(method, path, _accept(fields), query, version == "HTTP/1.1")
 
 
 def _accept(fields: Iterable[str]) -> str:
@@ -70,10 +72,12 @@ def _accept(fields: Iterable[str]) -> str:
 def response_head(response: Response, *, chunked: bool) -> bytes:
     """Print the status line and fields. Every connection carries one exchange, which keeps the server simple."""
     framing = "Transfer-Encoding: chunked\r\n" if chunked else ""
+    # RFC 9110 §15.5.6 demands it
+    allow = "Allow: GET, HEAD\r\n" if response.status is HTTPStatus.METHOD_NOT_ALLOWED else ""
     return (
         f"HTTP/1.1 {response.status.value} {response.status.phrase}\r\n"
         f"Content-Type: {response.content_type}\r\n"
-        f"{framing}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        f"{allow}{framing}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
     ).encode()
 
 

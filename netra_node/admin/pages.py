@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
 
+from netra_node.admin.debugging import MAX_SECONDS, PATHS, Counts, debugging
 from netra_node.admin.message import JSON, Request, Response, text
 from netra_node.admin.readiness import Readiness
 from netra_node.admin.server import AdminLimits, AdminServer, Handler
@@ -35,12 +36,18 @@ def public_server(readiness: Readiness, render_metrics: RenderMetrics) -> AdminS
     return AdminServer(routes, _metrics(render_metrics))
 
 
-def debug_server(documents: Mapping[str, Callable[[], Document]]) -> AdminServer:
-    """Build what a person on the node talks to: each path (`/status`) answers with its document as JSON."""
+def debug_server(
+    documents: Mapping[str, Callable[[], Document]], counts: Counts = dict
+) -> AdminServer:
+    """Build what a person on the node talks to: each path (`/status`) answers with its document as JSON.
+
+    `counts` is what `/debug/stacks` tells of beside tasks and threads.
+    """
     routes = {path: _json(document) for path, document in documents.items()}
-    known = ", ".join(routes)
+    known = ", ".join((*routes, *PATHS))
     # People look one at a time, and their answers are the long ones.
-    return AdminServer(routes, _not_found(known), AdminLimits(connections=16))
+    limits = AdminLimits(connections=16, exchange_seconds=MAX_SECONDS + 30.0)
+    return AdminServer({**routes, **debugging(counts)}, _not_found(known), limits)
 
 
 def _healthz(_request: Request) -> Response:

@@ -10,7 +10,7 @@ and everything a stranger can make it hold is bounded: connections, bytes of a h
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
@@ -28,7 +28,7 @@ from netra_node.admin.message import (
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Response]
+Handler = Callable[[Request], Response | Awaitable[Response]]
 
 _NOTHING_READ = (asyncio.IncompleteReadError, ConnectionError, TimeoutError)
 
@@ -54,7 +54,7 @@ class AdminServer:
         fallback: Handler,
         limits: AdminLimits | None = None,
     ) -> None:
-        """Handlers run on the loop and return at once; what takes time belongs into the pieces of the body."""
+        """Handlers run on the loop and return at once or wait; what takes work belongs into the pieces of the body."""
         self._routes = routes
         self._fallback = fallback
         self._limits = limits or AdminLimits()
@@ -121,7 +121,7 @@ class AdminServer:
             return Request("GET", "", chunked=False), text(str(error), error.status)
         if request.method not in {"GET", "HEAD"}:
             return request, text("this address only answers GET", HTTPStatus.METHOD_NOT_ALLOWED)
-        return request, self._handle(request)
+        return request, await self._handle(request)
 
     async def _read_head(self, reader: asyncio.StreamReader) -> bytes:
         async with asyncio.timeout(self._limits.head_seconds):
@@ -130,9 +130,10 @@ class AdminServer:
             except asyncio.LimitOverrunError:
                 raise BadRequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) from None
 
-    def _handle(self, request: Request) -> Response:
+    async def _handle(self, request: Request) -> Response:
         try:
-            return self._routes.get(request.path, self._fallback)(request)
+            answer = self._routes.get(request.path, self._fallback)(request)
+            return answer if isinstance(answer, Response) else await answer
         except Exception:
             logger.exception("admin page %s failed", request.path[:64])
             return text("this page failed; the log says why", HTTPStatus.INTERNAL_SERVER_ERROR)

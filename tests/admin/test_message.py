@@ -23,8 +23,10 @@ def test_a_head_gives_method_path_and_accept() -> None:
     assert parse_head(head) == Request("GET", "/metrics", "text/plain", chunked=True)
 
 
-def test_the_query_is_not_part_of_the_path() -> None:
-    assert parse_head(b"GET /traces?limit=3 HTTP/1.1\r\n\r\n").path == "/traces"
+def test_the_query_is_told_apart_from_the_path() -> None:
+    request = parse_head(b"GET /traces?limit=3&x=? HTTP/1.1\r\n\r\n")
+
+    assert (request.path, request.query) == ("/traces", "limit=3&x=?")
 
 
 def test_several_accept_fields_are_one_list() -> None:

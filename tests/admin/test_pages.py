@@ -76,7 +76,14 @@ async def test_readyz_is_ready_without_blockers() -> None:
     assert (await get(_public(), "/readyz"))[0::2] == (200, "ready\n")
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/", "/anything/else"])
+@pytest.mark.parametrize("path", ["/healthz?verbose", "/readyz?"])
+async def test_a_query_changes_no_probe(path: str) -> None:
+    assert (await get(_public(), path)).body in {"ok\n", "ready\n"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/", "/anything/else", "/metrics?name[]=x", "/?a=b", "//", "/healthz/"]
+)
 async def test_metrics_stand_at_every_other_path(path: str) -> None:
     answer = await get(_public(), path)
 
@@ -123,7 +130,16 @@ async def test_an_unknown_path_names_the_known_ones() -> None:
     answer = await get(server, "/favicon.ico")
 
     assert answer.status == 404
-    assert answer.body == "nothing here; known paths: /status, /traces\n"
+    assert answer.body == (
+        "nothing here; known paths: /status, /traces, /debug/stacks, /debug/profile, /debug/pprof/\n"
+    )
+
+
+async def test_stacks_are_served_beside_the_documents() -> None:
+    answer = await get(debug_server({}, lambda: {"pods": 2}), "/debug/stacks")
+
+    assert answer.status == 200
+    assert answer.body.startswith("pods: 2\n")
 
 
 _JSON_VALUES = st.recursive(

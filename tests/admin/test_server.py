@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from netra_node.admin.message import Request, Response, text
-from netra_node.admin.server import AdminLimits, AdminServer
+from netra_node.admin.server import AdminLimits, AdminServer, Handler
 
 
 def _hello(_request: Request) -> Response:
@@ -22,7 +22,7 @@ def _fallback(request: Request) -> Response:
 
 @asynccontextmanager
 async def serving(
-    handler: Callable[[Request], Response] = _hello, limits: AdminLimits | None = None
+    handler: Handler = _hello, limits: AdminLimits | None = None
 ) -> AsyncIterator[int]:
     """Serve `handler` at /hello on a loopback port and yield the port."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -82,11 +82,38 @@ async def test_head_gets_the_head_alone() -> None:
     assert b"hello" not in answer
 
 
-async def test_another_method_is_not_allowed() -> None:
+@pytest.mark.parametrize("method", [b"POST", b"DELETE", b"OPTIONS"])
+async def test_another_method_is_not_allowed_and_told_which_are(method: bytes) -> None:
     async with serving() as port:
-        answer = await ask(port, b"DELETE /hello HTTP/1.1\r\n\r\n")
+        answer = await ask(port, method + b" /hello HTTP/1.1\r\n\r\n")
 
     assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+    assert b"\r\nAllow: GET, HEAD\r\n" in answer
+
+
+async def test_a_handler_may_wait_before_it_answers() -> None:
+    async def later(_request: Request) -> Response:
+        await asyncio.sleep(0.01)
+        return text("waited")
+
+    async with serving(later) as port:
+        answer = await ask(port, b"GET /hello HTTP/1.0\r\n\r\n")
+
+    assert answer.endswith(b"waited\n")
+
+
+async def test_a_handler_that_fails_after_waiting_is_a_500(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(_request: Request) -> Response:
+        await asyncio.sleep(0)
+        raise RuntimeError("planted")
+
+    async with serving(fail) as port:
+        answer = await ask(port, b"GET /hello HTTP/1.1\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert "admin page /hello failed" in caplog.text
 
 
 async def test_garbage_is_a_bad_request() -> None:
