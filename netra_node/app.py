@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from netra_node import __version__, netns
 from netra_node.admin.listener import open_listener
@@ -46,13 +46,18 @@ from netra_node.interception.slots import Slots
 from netra_node.loop_lag import LoopLag
 from netra_node.manager import Manager
 from netra_node.readings import PodReadings, http_limits
+from netra_node.settings.formats import Endpoint
 from netra_node.settings.model import ExportSettings, Settings
 from netra_node.telemetry.destinations import OtlpCollector
 from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.families import Readings as ScrapeReadings
 from netra_node.telemetry.hub import Telemetry, TelemetryOptions
+from netra_node.telemetry.schemas import schema_for
 from netra_node.watchdog import Watchdog
 from netra_node.workload import Ground, Workload, rehearse
+
+if TYPE_CHECKING:
+    from netra_node.telemetry.strategies import Strategies
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +103,10 @@ class App:
                 suspensions=self._suspensions,
             ),
         )
-        self._readings = PodReadings(settings.tracing, http_limits(settings), self._telemetry)
+        self._strategies = _strategies(settings)
+        self._readings = PodReadings(
+            settings.tracing, http_limits(settings), self._telemetry, self._strategies
+        )
         self._descriptor_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._descriptor_news = Told()
         self._descriptors = Descriptors(self._descriptor_limit, self._descriptors_changed)
@@ -126,6 +134,8 @@ class App:
         await asyncio.to_thread(rehearse, self._ground, self._settings.pods.options)
         admin = await self._start_admin()
         self._telemetry.start()
+        if self._strategies is not None:
+            self._strategies.start()
         if self._source.listed:
             self._want()
         self._source.start(self._want)
@@ -167,6 +177,8 @@ class App:
         _log.info("stopping: new connections of %d pods go direct", len(self._manager.pods()))
         await self._source.stop()
         await self._manager.stop(self._settings.drain_ms / 1000)
+        if self._strategies is not None:
+            await self._strategies.stop()
         await self._telemetry.stop(_FLUSH)
         for server in admin:
             await server.stop()
@@ -365,10 +377,8 @@ def _telemetry_options(settings: Settings) -> TelemetryOptions:
 
 
 def _collector(export: ExportSettings) -> OtlpCollector:
-    endpoint = export.endpoint
-    tls = ssl.create_default_context() if endpoint.tls else None
     return OtlpCollector(
-        Target(endpoint.host, endpoint.port, endpoint.target, tls),
+        _target(export.endpoint),
         export.headers,
         export.timeout_ms / 1000,
         export.gzip,
@@ -377,6 +387,31 @@ def _collector(export: ExportSettings) -> OtlpCollector:
             batch=export.max_batch,
             delay=export.schedule_delay_ms / 1000,
         ),
+    )
+
+
+def _target(endpoint: Endpoint) -> Target:
+    tls = ssl.create_default_context() if endpoint.tls else None
+    return Target(endpoint.host, endpoint.port, endpoint.target, tls)
+
+
+def _strategies(settings: Settings) -> "Strategies | None":
+    """Return what asks for sampling strategies; None: the sampler is not remote."""
+    sampling = settings.tracing.sampling
+    remote = sampling.remote
+    if remote is None:
+        return None
+    # few need them
+    from netra_node.core.remote_sampling import RemoteSampler  # noqa: PLC0415
+    from netra_node.telemetry import strategies  # noqa: PLC0415
+
+    server = strategies.StrategyServer(_target(remote.endpoint), f"netra-node/{__version__}")
+    operation = strategies.operation_of(schema_for("otlp", settings.spans))
+    make = functools.partial(
+        RemoteSampler, initial=sampling.param, operation=operation, most=remote.operations
+    )
+    return strategies.Strategies(
+        server.ask, server.authority, remote.interval_seconds, make, remote.operations
     )
 
 

@@ -6,7 +6,7 @@ Does not belong here: what reading means (`core`), when a pod is captured (`mana
 
 import random
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from netra_node.core.addresses import PodUid
 from netra_node.core.conversation import HttpRules
@@ -15,7 +15,7 @@ from netra_node.core.head import HeadParser
 from netra_node.core.limits import Limits
 from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
-from netra_node.core.sampling import Sampler, sampler_from
+from netra_node.core.sampling import ParentBased, Sampler, sampler_from
 from netra_node.core.tags import TagRules
 from netra_node.core.tracing import IdSource, Tracing, TracingOptions
 from netra_node.settings.model import Settings, TracingSettings
@@ -25,17 +25,30 @@ from netra_node.workload import Reading
 _MILLISECOND: Final = 1_000_000
 
 
+class RemoteSamplers(Protocol):
+    """Makes samplers that follow a service's strategy: `telemetry.strategies.Strategies`, loaded where it is used."""
+
+    def sampler(self, service: str) -> Sampler:
+        """Make a sampler for one pod of `service`."""
+
+
 class PodReadings:
     """Makes and keeps a `Reading` for each pod."""
 
-    def __init__(self, settings: TracingSettings, limits: Limits, telemetry: Telemetry) -> None:
-        """Build what all pods share."""
+    def __init__(
+        self,
+        settings: TracingSettings,
+        limits: Limits,
+        telemetry: Telemetry,
+        strategies: RemoteSamplers | None = None,
+    ) -> None:
+        """Build what all pods share; `strategies` makes the samplers if they are remote."""
         self._settings = settings
         self._limits = limits
         self._telemetry = telemetry
         self._propagation = Propagation(settings.propagators)
-        self._sampler: Sampler = sampler_from(settings.sampler, settings.sampler_ratio)
-        self._ids = IdSource(_nonzero(128), _nonzero(64), _new_request_id)
+        self._strategies = strategies
+        self._ids = IdSource(_nonzero(settings.trace_id_bits), _nonzero(64), _new_request_id)
         self._tags = _tag_rules(settings)
         self._made: dict[PodUid, tuple[DesiredPod, Reading]] = {}
         self._addresses: dict[PodUid, tuple[str, ...]] = {}
@@ -67,8 +80,17 @@ class PodReadings:
             ignored_paths=frozenset(path.encode() for path in settings.ignored_paths),
             tags=self._tags,
         )
-        tracing = Tracing(self._propagation, self._sampler, links, self._ids, options)
+        tracing = Tracing(
+            self._propagation, self._sampler(pod.identity.service), links, self._ids, options
+        )
         return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, self._limits)
+
+    def _sampler(self, service: str) -> Sampler:
+        """Return one for each pod: a rate is a pod's own, as each sidecar of netramesh had its own."""
+        sampling = self._settings.sampling
+        if self._strategies is None:
+            return sampler_from(sampling.name, sampling.param)
+        return ParentBased(self._strategies.sampler(service))
 
     def entered(self, pod: DesiredPod, addresses: tuple[str, ...]) -> None:
         """See `manager.Readings`: from now on the pod is known by these addresses and no others."""

@@ -2,14 +2,20 @@
 
 from dataclasses import replace
 
+import pytest
+
 from netra_node.core.addresses import PodUid
 from netra_node.core.desired import DesiredPod, PodOptions
+from netra_node.core.head import RequestHead
 from netra_node.core.identity import PodIdentity
 from netra_node.core.limits import Limits
 from netra_node.core.ports import PortSet
+from netra_node.core.records import Direction, Exchange
+from netra_node.core.sampling import Sampler, sampler_from
 from netra_node.readings import PodReadings, http_limits
 from netra_node.settings.model import Settings
 from netra_node.telemetry.hub import Telemetry, TelemetryOptions
+from netra_node.workload import Reading
 
 WEB = DesiredPod(PodIdentity(PodUid("uid-web"), "default", "web", "shop"), "/run/netns/nt-missing")
 RENAMED = replace(WEB, identity=replace(WEB.identity, service="front"))
@@ -122,3 +128,51 @@ def test_a_pod_that_moved_is_no_peer_by_the_addresses_it_had() -> None:
 
     assert telemetry.directory.service_at("10.0.0.1") is None
     assert telemetry.directory.service_at("10.0.0.2") == "shop"
+
+
+def begin(reading: Reading) -> Exchange:
+    """A request that begins a new trace."""
+    exchange = Exchange(b"GET", b"/", b"1.1", 1)
+    head = reading.rules.parser.request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert isinstance(head, RequestHead)
+    reading.rules.tracing.begin(Direction.INBOUND, exchange, head, 1)
+    return exchange
+
+
+def chosen(reading: Reading) -> bool:
+    """Whether a new trace is chosen for export."""
+    return begin(reading).sampler is not None
+
+
+def test_each_pod_has_a_rate_of_its_own() -> None:
+    made, _ = readings(JAEGER_SAMPLER_TYPE="ratelimiting", JAEGER_SAMPLER_PARAM="1")
+    other = replace(WEB, identity=replace(WEB.identity, uid=PodUid("uid-orders")))
+    one, two = made.of(WEB), made.of(other)
+
+    assert [chosen(one), chosen(two), chosen(one), chosen(two)] == [True, True, False, False]
+
+
+def test_remote_samplers_are_made_by_service() -> None:
+    class Remote:
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        def sampler(self, service: str) -> Sampler:
+            self.asked.append(service)
+            return sampler_from("always_on")
+
+    remote, ours = Remote(), settings(JAEGER_SAMPLER_TYPE="remote")
+    made = PodReadings(ours.tracing, http_limits(ours), Telemetry(TelemetryOptions()), remote)
+
+    assert chosen(made.of(WEB))
+    assert chosen(made.of(RENAMED))
+    assert remote.asked == ["shop", "front"]
+
+
+@pytest.mark.parametrize(("text", "bits"), [("true", 128), ("false", 64)])
+def test_new_traces_have_ids_of_that_many_bits(text: str, bits: int) -> None:
+    made, _ = readings(JAEGER_TRACEID_128BIT=text)
+    traces = [begin(made.of(WEB)).trace for _ in range(64)]
+    longest = max(trace.trace_id.bit_length() for trace in traces if trace is not None)
+
+    assert bits - 16 < longest <= bits

@@ -30,7 +30,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--markdown", action="store_true", help="print the page docs/configuration.md instead"
     )
-    parser.add_argument("--service-name", metavar="TEMPLATE", help="as `run` takes it")
+    parser.add_argument(
+        "--service-name", "-service-name", metavar="TEMPLATE", help="as `run` takes it"
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--service-name",
+        "-service-name",  # Go's flags take one dash, too
         metavar="TEMPLATE",
         help="what services are called, for example {namespace}.{workload}; overrides JAEGER_SERVICE_NAME",
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from math import isfinite
 from pathlib import Path
 from typing import NoReturn, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -61,6 +62,11 @@ _MAX_METRIC_PREFIX = 512
 #: Headers, or cookies, that may become tags.
 MAX_TAGS = 32
 _LONGEST_TAG = 256
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(rf"\+?(?:{_DURATION_PART.pattern})+")
+#: What `duration` takes, in words.
+DURATION = "a duration such as 1m30s or 500ms"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -115,6 +121,42 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 def ratio(text: str) -> float:
     """Read a number 0..1."""
     return core_ratio.parse(text)
+
+
+def number(text: str) -> float:
+    """Read a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        _refuse("not a number")
+    if not isfinite(value):
+        _refuse("not a finite number")
+    return value
+
+
+def up_to(high: int, zero: int) -> Callable[[str], int]:
+    """Make a reader of integers, of which more than `high` is `high` and 0 is `zero`."""
+    read_any = integer(0, 10**18)
+
+    def read(text: str) -> int:
+        return min(read_any(text), high) or zero
+
+    return read
+
+
+def duration(text: str) -> float:
+    """Read what Go's ParseDuration takes and is not negative; return seconds."""
+    if text == "0":
+        return 0.0
+    if not _DURATION.fullmatch(text):
+        _refuse("not a duration")
+    return sum(float(amount) * _UNITS[unit] for amount, unit in _DURATION_PART.findall(text))
+
+
+def interval(text: str) -> float:
+    """Read how often to do something: a `duration`, of which 0 is a minute and less than 0.1 s is that; return seconds."""
+    seconds = duration(text)
+    return max(seconds, 0.1) if seconds else 60.0
 
 
 def choice(*values: str) -> Callable[[str], str]:
@@ -268,6 +310,11 @@ def endpoint(url: str) -> Endpoint:
     return Endpoint(
         parts.scheme == "https", parts.hostname, port or _DEFAULT_PORTS[parts.scheme], target
     )
+
+
+def sampling_manager(text: str) -> Endpoint:
+    """Read a URL, or HOST:PORT of a Jaeger agent or collector."""
+    return endpoint(text if "://" in text else f"http://{text}/sampling")
 
 
 def base_endpoint(url: str) -> Endpoint:

@@ -15,6 +15,7 @@ from netra_node.discovery.service_name import ServiceTemplate
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment, Problem
 from netra_node.settings.formats import Endpoint, TagMap
+from netra_node.settings.sampling import OFF, SamplingSettings, sampling
 from netra_node.settings.variables import Variable
 from netra_node.telemetry.schemas import KEYS, SpanOptions
 from netra_node.telemetry.statsd import StatsdServer
@@ -76,8 +77,9 @@ class TracingSettings:
     """What traces are made of. No propagators: trace headers pass untouched."""
 
     propagators: tuple[str, ...]
-    sampler: str
-    sampler_ratio: float
+    sampling: SamplingSettings
+    #: Of the ids of new traces.
+    trace_id_bits: int
     request_id_header: str
     x_source_header: str
     #: None: the pod's service name.
@@ -267,12 +269,13 @@ def _complain_of_sharing(env: Environment, a: Variable[int], b: Variable[int], p
 def _tracing(env: Environment) -> TracingSettings:
     expiration = env.value(v.CONTEXT_EXPIRATION)
     ignored = env.optional(v.IGNORED_PATHS)
-    disabled = env.value(v.OTEL_SDK_DISABLED)
-    sampler = env.value(v.OTEL_TRACES_SAMPLER)
+    propagators, sampler = _propagators(env), sampling(env)
+    if _is_disabled(env):
+        propagators, sampler = (), SamplingSettings(OFF, 0)
     tracing = TracingSettings(
-        propagators=() if disabled else _propagators(env),
-        sampler="always_off" if disabled else sampler,
-        sampler_ratio=env.value(v.OTEL_TRACES_SAMPLER_ARG),
+        propagators=propagators,
+        sampling=sampler,
+        trace_id_bits=128 if env.value(v.JAEGER_TRACEID_128BIT) else 64,
         request_id_header=env.value(v.REQUEST_ID_HEADER),
         x_source_header=env.value(v.X_SOURCE_HEADER),
         x_source_value=env.optional(v.X_SOURCE_VALUE),
@@ -285,8 +288,8 @@ def _tracing(env: Environment) -> TracingSettings:
     if tracing.request_id_header.lower() == tracing.x_source_header.lower():
         names = f"{v.REQUEST_ID_HEADER.name} and {v.X_SOURCE_HEADER.name}"
         env.complain(names, f" are both {tracing.x_source_header!r}; they take two different names")
-    if env.is_set(v.OTEL_TRACES_SAMPLER_ARG) and not sampler.endswith("traceidratio"):
-        env.warnings.append(f"{v.OTEL_TRACES_SAMPLER_ARG.name} means nothing to {sampler}")
+    if env.value(v.JAEGER_RPC_METRICS):
+        env.warnings.append(f"{v.JAEGER_RPC_METRICS.name} has no effect: requests are counted")
     return tracing
 
 
@@ -299,6 +302,11 @@ def _tags(env: Environment, variable: Variable[TagMap]) -> tuple[tuple[str, str]
     skipped += (f"{tag!r} is a tag of every span" for _, tag in mapped.pairs if tag in KEYS)
     env.warnings += (f"{variable.name}: {why}; it is skipped" for why in skipped)
     return pairs
+
+
+def _is_disabled(env: Environment) -> bool:
+    """Tell whether either of the two names of this says so; both are checked."""
+    return any([env.value(v.OTEL_SDK_DISABLED), env.value(v.JAEGER_DISABLED)])
 
 
 def _propagators(env: Environment) -> tuple[str, ...]:
@@ -365,7 +373,7 @@ def _is_exporting(env: Environment) -> bool:
     exporters = env.optional(v.OTEL_TRACES_EXPORTER)
     if exporters is not None:
         _check_none_is_alone(env, v.OTEL_TRACES_EXPORTER, exporters)
-    if env.value(v.OTEL_SDK_DISABLED):
+    if _is_disabled(env):
         return False
     if exporters is not None:
         return "otlp" in exporters

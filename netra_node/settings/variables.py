@@ -445,7 +445,7 @@ OTEL_TRACES_SAMPLER = Variable(
     "OTEL_TRACES_SAMPLER",
     _one_of(*SAMPLERS),
     "parentbased_always_on",
-    "Which traces are recorded.",
+    "Which traces are recorded. JAEGER_SAMPLER_TYPE is the other way to say it: only one of both may be set.",
     Origin.OPENTELEMETRY,
 )
 OTEL_TRACES_SAMPLER_ARG = Variable(
@@ -461,6 +461,73 @@ OTEL_SDK_DISABLED = Variable(
     "false",
     "No spans, and trace headers pass untouched.",
     Origin.OPENTELEMETRY,
+)
+JAEGER_DISABLED = Variable(
+    "JAEGER_DISABLED",
+    _BOOLEAN,
+    "false",
+    "The same as OTEL_SDK_DISABLED; either suffices.",
+    Origin.JAEGER,
+)
+JAEGER_SAMPLER_TYPE = Variable(
+    "JAEGER_SAMPLER_TYPE",
+    _one_of("const", "probabilistic", "ratelimiting", "remote"),
+    "",
+    "Which new traces are recorded, chosen as Jaeger's clients do, each pod being one: all or none, a share, so many a second, or as a "
+    "server tells for each service. Of a trace that came in its sender's decision is kept. Unset it is not remote, as in netramesh, "
+    "but what OTEL_TRACES_SAMPLER says.",
+    Origin.JAEGER,
+)
+JAEGER_SAMPLER_PARAM = Variable(
+    "JAEGER_SAMPLER_PARAM",
+    Format(formats.number, "a number"),
+    "0",
+    "Of const: 0 is none, else all; of probabilistic: the share, 0..1; of ratelimiting: traces a second; of remote: the share until a "
+    "strategy is known, so that by default nothing is recorded before that.",
+    Origin.JAEGER,
+)
+JAEGER_SAMPLING_ENDPOINT = Variable(
+    "JAEGER_SAMPLING_ENDPOINT",
+    Format(formats.endpoint, _URL),
+    "",
+    "Where the sampler remote asks, as GET URL?service=NAME.",
+    Origin.JAEGER,
+)
+JAEGER_SAMPLER_MANAGER = Variable(
+    "JAEGER_SAMPLER_MANAGER_HOST_PORT",
+    Format(formats.sampling_manager, _URL + ", or HOST:PORT of one that answers at /sampling"),
+    "http://localhost:5778/sampling",
+    "The older name of that, despite which it is a URL; JAEGER_SAMPLING_ENDPOINT wins.",
+    Origin.JAEGER,
+)
+JAEGER_SAMPLER_MAX_OPERATIONS = Variable(
+    "JAEGER_SAMPLER_MAX_OPERATIONS",
+    Format(formats.up_to(10_000, zero=2000), "a number; 0 is 2000, more than 10000 is 10000"),
+    "2000",
+    "Operations that the sampler remote tells apart, of each pod; one is called as its span will be.",
+    Origin.JAEGER,
+)
+JAEGER_SAMPLER_REFRESH_INTERVAL = Variable(
+    "JAEGER_SAMPLER_REFRESH_INTERVAL",
+    Format(formats.interval, formats.DURATION),
+    "1m",
+    "How often the sampler remote asks; at first it asks at once.",
+    Origin.JAEGER,
+)
+JAEGER_TRACEID_128BIT = Variable(
+    "JAEGER_TRACEID_128BIT",
+    _BOOLEAN,
+    "true",
+    "Whether ids of new traces have 128 random bits. With false they have 64, as netramesh's, and 64 zeros before them; those of received "
+    "traces stay as they are.",
+    Origin.JAEGER,
+)
+JAEGER_RPC_METRICS = Variable(
+    "JAEGER_RPC_METRICS",
+    _BOOLEAN,
+    "false",
+    "No effect, as in netramesh: requests are counted in any case.",
+    Origin.JAEGER,
 )
 OTEL_RESOURCE_ATTRIBUTES = Variable(
     "OTEL_RESOURCE_ATTRIBUTES",

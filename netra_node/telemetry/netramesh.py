@@ -74,14 +74,19 @@ class NetrameshSchema:
         return flow.owner, exchange.method, exchange.target, exchange.host
 
     def name(self, flow: Flow, exchange: Exchange, path: str) -> str:
+        """See `Schema`."""
+        name = self.operation(exchange, path, inbound=flow.inbound)
+        if self._are_kinds and not flow.owner.names.admit(name):
+            return text(exchange.method)
+        return name
+
+    def operation(self, exchange: Exchange, path: str, *, inbound: bool) -> str:
         """Return the decoded path, of an outbound request behind the Host as it was sent."""
         name = unquote(path)
         if self._are_kinds:
             name = self._names.name(name)
-        if not flow.inbound:
+        if not inbound:
             name = text(exchange.host) + name
-        if self._are_kinds and not flow.owner.names.admit(name):
-            name = ""
         # a target that is an authority has no path
         return name or text(exchange.method)
 

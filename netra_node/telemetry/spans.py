@@ -111,6 +111,9 @@ class Schema(Protocol):
     def name(self, flow: Flow, exchange: Exchange, path: str) -> str:
         """Return the span's name, never empty; `path` is that of its target."""
 
+    def operation(self, exchange: Exchange, path: str, *, inbound: bool) -> str:
+        """Return the span's name as far as the request's head tells it: `name` may be shorter for a pod that has had too many."""
+
     def located(self, flow: Flow, exchange: Exchange, path: str) -> list[Attribute]:
         """Return the attributes that are the same for all exchanges of one `place`; `path` is that of its target."""
 
@@ -148,10 +151,16 @@ class OtelSchema:
 
     def name(self, flow: Flow, exchange: Exchange, path: str) -> str:
         """See `Schema`."""
+        name = self._names.name(path)
+        admitted = name and flow.owner.names.admit(name)
+        return self.operation(exchange, path if admitted else "", inbound=flow.inbound)
+
+    def operation(self, exchange: Exchange, path: str, *, inbound: bool) -> str:
+        """See `Schema`."""
         # HTTP is the conventions' word for a method they do not know.
         method = METHODS.get(exchange.method, "HTTP")
         name = self._names.name(path)
-        return f"{method} {name}" if name and flow.owner.names.admit(name) else method
+        return f"{method} {name}" if name else method
 
     def located(self, flow: Flow, exchange: Exchange, path: str) -> list[Attribute]:
         """See `Schema`."""

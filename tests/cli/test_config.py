@@ -58,7 +58,8 @@ def test_as_json_problems_are_in_the_object_and_nowhere_else() -> None:
 
 
 def test_the_flag_of_run_is_shown_as_such() -> None:
-    assert "flag --service-name" in run("--service-name", "{pod}", **SOURCE).stdout
+    for dashes in ("--", "-"):
+        assert "flag --service-name" in run(f"{dashes}service-name", "{pod}", **SOURCE).stdout
 
 
 def test_a_bad_flag_is_a_bad_setting() -> None:

@@ -50,8 +50,19 @@ def test_every_bad_setting_is_named_and_nothing_else_is_said() -> None:
     }
 
 
-def test_a_bad_service_name_template_is_a_bad_setting(pods_file: Path) -> None:
-    done = run("--service-name", "{nonsense}", NETRA_POD_SOURCE=f"file://{pods_file}")
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ("--service-name", "{nonsense}"),
+        ("--service-name={nonsense}",),
+        ("-service-name", "{nonsense}"),
+        ("-service-name={nonsense}",),
+    ],
+)
+def test_a_bad_service_name_template_is_a_bad_setting_however_the_flag_is_written(
+    pods_file: Path, flag: tuple[str, ...]
+) -> None:
+    done = run(*flag, NETRA_POD_SOURCE=f"file://{pods_file}")
 
     assert done.returncode == 2
     assert done.stderr.startswith("JAEGER_SERVICE_NAME")

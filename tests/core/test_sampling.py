@@ -9,6 +9,9 @@ from netra_node.core.sampling import (
     AlwaysOff,
     AlwaysOn,
     ParentBased,
+    Probabilistic,
+    Rate,
+    RateLimiting,
     Sampler,
     TraceIdRatio,
     sampler_from,
@@ -21,15 +24,20 @@ LOW_TRACE_ID = 1
 HIGH_TRACE_ID = 2**64 - 1
 
 
+SECOND = 1_000_000_000
+
+
 def sampled_by(
-    sampler: Sampler, parent: TraceContext | None = None, trace_id: int = 7
+    sampler: Sampler, parent: TraceContext | None = None, trace_id: int = 7, now: int = SECOND
 ) -> SampledBy | None:
-    exchange = Exchange(b"GET", b"/orders", b"1.1", 0)
-    return sampler.decide(parent, trace_id, Direction.INBOUND, exchange, 0)
+    exchange = Exchange(b"GET", b"/orders", b"1.1", now)
+    return sampler.decide(parent, trace_id, Direction.INBOUND, exchange, now)
 
 
-def decide(sampler: Sampler, parent: TraceContext | None = None, trace_id: int = 7) -> bool:
-    return sampled_by(sampler, parent, trace_id) is not None
+def decide(
+    sampler: Sampler, parent: TraceContext | None = None, trace_id: int = 7, now: int = SECOND
+) -> bool:
+    return sampled_by(sampler, parent, trace_id, now) is not None
 
 
 def test_always_on_samples_even_under_an_unsampled_parent() -> None:
@@ -89,9 +97,15 @@ def test_parent_based_asks_its_root_sampler_for_a_new_trace(root: Sampler, expec
         ("parentbased_always_off", 1, False, True, False),
         ("parentbased_traceidratio", 0, False, True, False),
         ("parentbased_traceidratio", 1, True, True, False),
+        ("const", 1, True, True, False),
+        ("const", 0.5, True, True, False),
+        ("const", 0, False, True, False),
+        ("probabilistic", 1, True, True, False),
+        ("probabilistic", 0, False, True, False),
+        ("ratelimiting", 5, True, True, False),
     ],
 )
-def test_every_name_of_opentelemetry_gives_its_sampler(
+def test_every_name_gives_its_sampler(
     name: str,
     ratio: float,
     root: bool,
@@ -110,7 +124,7 @@ def test_an_unknown_name_is_refused_with_the_names_it_takes(name: str) -> None:
         sampler_from(name)
 
 
-@pytest.mark.parametrize("name", ["traceidratio", "parentbased_traceidratio"])
+@pytest.mark.parametrize("name", ["traceidratio", "parentbased_traceidratio", "probabilistic"])
 def test_a_bad_ratio_is_refused_with_what_it_takes(name: str) -> None:
     with pytest.raises(ValueError, match="takes a number from 0 to 1"):
         sampler_from(name, 2)
@@ -134,7 +148,117 @@ def test_a_ratio_between_tells_traces_apart() -> None:
         ("traceidratio", ("probabilistic", 0.5)),
         ("parentbased_traceidratio", ("probabilistic", 0.5)),
         ("always_off", None),
+        ("const", ("const", True)),
+        ("probabilistic", ("probabilistic", 0.5)),
+        ("ratelimiting", ("ratelimiting", 0.5)),
     ],
 )
 def test_a_decision_names_its_sampler_as_jaeger_does(name: str, by: SampledBy | None) -> None:
     assert sampled_by(sampler_from(name, 0.5)) == by
+
+
+# ---- Jaeger's
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_probability_outside_zero_to_one_is_refused(ratio: float) -> None:
+    with pytest.raises(ValueError, match="takes a number from 0 to 1"):
+        Probabilistic(ratio)
+
+
+@pytest.mark.parametrize(
+    ("trace_id", "sampled"),
+    [
+        (2**62, True),
+        (2**62 + 1, False),
+        (2**63 | 2**62, True),
+        (2**63 | 2**62 + 1, False),
+        (2**127 | 1, True),
+    ],
+)
+def test_a_probability_looks_at_the_low_63_bits_only(trace_id: int, sampled: bool) -> None:
+    assert decide(Probabilistic(0.5), trace_id=trace_id) is sampled
+
+
+@given(st.integers(1, 2**128 - 1))
+def test_a_probability_of_one_samples_every_trace(trace_id: int) -> None:
+    assert decide(Probabilistic(1), trace_id=trace_id)
+
+
+@given(st.integers(1, 2**63 - 1), st.floats(0, 1))
+def test_a_probability_decides_as_jaegers_go_client_does(trace_id: int, ratio: float) -> None:
+    # sampler.go: samplingBoundary = uint64(float64(maxRandomNumber) * samplingRate), sampled where boundary >= id
+    boundary = int(float(2**63 - 1) * ratio)
+
+    assert decide(Probabilistic(ratio), trace_id=trace_id) is (boundary >= trace_id)
+
+
+@pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match="takes a number, 0 or more"):
+        RateLimiting(rate)
+
+
+def test_a_rate_of_two_samples_two_at_once_and_another_after_half_a_second() -> None:
+    sampler = RateLimiting(2)
+    times = [0, 0, 0, SECOND // 2 - 1, SECOND // 2, SECOND // 2]
+
+    assert [decide(sampler, now=SECOND + t) for t in times] == [1, 1, 0, 0, 1, 0]
+
+
+def test_a_rate_below_one_samples_one_at_once() -> None:
+    sampler = RateLimiting(0.1)
+
+    assert [decide(sampler, now=SECOND + t) for t in (0, 1, 9 * SECOND, 10 * SECOND)] == [
+        1,
+        0,
+        0,
+        1,
+    ]
+
+
+def test_a_rate_of_zero_samples_the_first_trace_as_jaegers_clients_do() -> None:
+    sampler = RateLimiting(0)
+
+    assert [decide(sampler, now=t) for t in (SECOND, 10**6 * SECOND)] == [True, False]
+
+
+def test_a_rate_saves_nothing_beyond_its_burst() -> None:
+    sampler = RateLimiting(3)
+    decide(sampler)
+
+    assert sum(decide(sampler, now=3600 * SECOND) for _ in range(10)) == 3
+
+
+def test_what_the_parent_decided_takes_nothing_of_a_rate() -> None:
+    sampler = sampler_from("ratelimiting", 1)
+    for parent in (SAMPLED_PARENT, UNSAMPLED_PARENT):
+        decide(sampler, parent)
+
+    assert decide(sampler)
+
+
+@given(
+    st.floats(0.01, 1000),
+    st.lists(st.integers(0, 2 * SECOND), max_size=60),
+)
+def test_a_rate_is_jaegers_token_bucket(per_second: float, waits: list[int]) -> None:
+    rate, full_at, now = Rate(per_second), 0, SECOND
+    most = max(per_second, 1.0)
+    tokens = most
+    for wait in waits:
+        now += wait
+        tokens = min(most, tokens + wait * per_second / SECOND)
+        after = rate.take(full_at, now)
+        # on the very edge nanoseconds and fractions may differ
+        assert (after is not None) is (tokens >= 1) or abs(tokens - 1) < 1e-5
+        if after is not None:
+            full_at = after
+            tokens -= 1
+
+
+@given(st.floats(0, 1e300, allow_subnormal=True), st.integers(0, 2**62))
+def test_no_rate_fails(per_second: float, now: int) -> None:
+    after = Rate(per_second).take(0, now)
+
+    assert after is not None

@@ -31,6 +31,10 @@ READERS: list[Callable[[str], Any]] = [
     formats.endpoint,
     formats.base_endpoint,
     formats.file_url,
+    formats.number,
+    formats.duration,
+    formats.interval,
+    formats.sampling_manager,
 ]
 
 
@@ -418,3 +422,55 @@ def test_any_printable_text_is_a_tag_map(text: str) -> None:
     found = formats.tag_map(text)
 
     assert len(found.pairs) + len(found.skipped) <= text.count(",") + 1
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.5", 0.5), ("-1", -1), ("1e-3", 0.001)])
+def test_a_number_may_be_any_finite_one(text: str, value: float) -> None:
+    assert formats.number(text) == value
+
+
+@pytest.mark.parametrize("text", ["x", "", "inf", "NaN", "1e999"])
+def test_what_is_no_finite_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a (finite )?number"):
+        formats.number(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("7", 7), ("0", 5), ("10", 10), ("11", 10)])
+def test_a_number_may_be_cut_and_zero_stand_for_another(text: str, value: int) -> None:
+    assert formats.up_to(10, zero=5)(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("1m", 60),
+        ("1m30s", 90),
+        ("1.5h", 5400),
+        (".5s", 0.5),
+        ("+2s", 2),
+        ("100ms", 0.1),
+        ("5us", 5e-6),
+        ("5µs", 5e-6),
+        ("5μs", 5e-6),
+        ("7ns", 7e-9),
+    ],
+)
+def test_a_duration_is_read_as_go_reads_it(text: str, seconds: float) -> None:
+    assert formats.duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "1", "s", "1 s", "1d", "-1s", "1m,2s", ".s", "9" * 12 + "s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        formats.duration(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 60), ("1ns", 0.1), ("2m", 120)])
+def test_an_interval_is_never_nothing(text: str, seconds: float) -> None:
+    assert formats.interval(text) == seconds
+
+
+def test_who_tells_of_sampling_is_a_url_or_a_host_and_port() -> None:
+    assert str(formats.sampling_manager("https://j/x")) == "https://j:443/x"
+    assert str(formats.sampling_manager("j:5778")) == "http://j:5778/sampling"

@@ -12,6 +12,7 @@ from netra_node.core.desired import InboundMode, PodOptions
 from netra_node.core.ports import parse
 from netra_node.settings.formats import Endpoint
 from netra_node.settings.model import KubeletSettings, LimitSettings, Settings, SettingsError
+from netra_node.settings.sampling import SamplingSettings
 from netra_node.settings.variables import VARIABLES, Variable
 from netra_node.telemetry.schemas import SpanOptions
 from netra_node.telemetry.statsd import StatsdServer
@@ -309,16 +310,16 @@ def test_an_unknown_propagator_is_refused_with_those_there_are() -> None:
     ]
 
 
-def test_a_ratio_sampler_takes_its_ratio() -> None:
-    tracing = read(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.25").tracing
+@pytest.mark.parametrize(("text", "bits"), [("", 128), ("true", 128), ("false", 64)])
+def test_ids_of_new_traces_may_have_64_bits(text: str, bits: int) -> None:
+    assert read(JAEGER_TRACEID_128BIT=text).tracing.trace_id_bits == bits
 
-    assert (tracing.sampler, tracing.sampler_ratio) == ("traceidratio", 0.25)
 
-
-def test_a_ratio_for_another_sampler_is_a_warning() -> None:
-    assert read(OTEL_TRACES_SAMPLER_ARG="0.25").warnings == (
-        "OTEL_TRACES_SAMPLER_ARG means nothing to parentbased_always_on",
+def test_metrics_by_jaegers_name_are_told_to_have_no_effect() -> None:
+    assert read(JAEGER_RPC_METRICS="true").warnings == (
+        "JAEGER_RPC_METRICS has no effect: requests are counted",
     )
+    assert read(JAEGER_RPC_METRICS="false").warnings == ()
 
 
 @pytest.mark.parametrize(("text", "value"), [("7000", 7000), ("0", None), ("-1", None)])
@@ -346,11 +347,16 @@ def test_two_headers_of_ours_have_two_names() -> None:
     ]
 
 
-def test_a_disabled_sdk_leaves_trace_headers_alone_and_exports_nothing() -> None:
-    settings = read(OTEL_SDK_DISABLED="true", OTEL_EXPORTER_OTLP_ENDPOINT="http://c:4318")
+@pytest.mark.parametrize("variable", ["OTEL_SDK_DISABLED", "JAEGER_DISABLED"])
+def test_disabled_it_leaves_trace_headers_alone_and_exports_nothing(variable: str) -> None:
+    settings = read(
+        **{variable: "true"},
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://c:4318",
+        JAEGER_SAMPLER_TYPE="remote",
+    )
 
     assert settings.tracing.propagators == ()
-    assert settings.tracing.sampler == "always_off"
+    assert settings.tracing.sampling == SamplingSettings("always_off", 0)
     assert settings.export is None
 
 
@@ -383,6 +389,11 @@ def test_the_schema_and_the_collapsing_of_ids_can_be_said() -> None:
     spans = read(NETRA_SPAN_SCHEMA="Netramesh", NETRA_HTTP_PATH_COLLAPSE="true").spans
 
     assert (spans.schema, spans.path_collapse) == ("netramesh", True)
+
+
+def test_disabled_it_still_names_what_is_wrong() -> None:
+    assert len(problems(JAEGER_DISABLED="true", OTEL_SDK_DISABLED="yes")) == 1
+    assert len(problems(JAEGER_DISABLED="true", JAEGER_SAMPLER_TYPE="all")) == 1
 
 
 def test_path_templates_are_compiled() -> None:
