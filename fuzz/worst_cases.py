@@ -13,6 +13,7 @@ from typing import NamedTuple
 from netra_node.core.addresses import ClientAddr, OriginalDst
 from netra_node.core.conversation import Conversation, HttpRules
 from netra_node.core.head import HeadParser
+from netra_node.core.ignored import IgnoredPaths
 from netra_node.core.limits import Limits
 from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
@@ -122,7 +123,7 @@ def _rules() -> HttpRules:
         sampler_from("parentbased_always_on"),
         LinkTable(1_000_000_000),
         IdSource(numbers.__next__, numbers.__next__, lambda: b"%036d" % next(numbers)),
-        TracingOptions(source=b"web", ignored_paths=frozenset({b"/healthz"})),
+        TracingOptions(source=b"web", ignored=IgnoredPaths({b"/healthz"})),
     )
     return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, Limits())
 

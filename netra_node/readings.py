@@ -12,6 +12,7 @@ from netra_node.core.addresses import PodUid
 from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod
 from netra_node.core.head import HeadParser
+from netra_node.core.ignored import IgnoredPaths
 from netra_node.core.limits import Limits
 from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
@@ -49,6 +50,11 @@ class PodReadings:
         self._propagation = Propagation(settings.propagators)
         self._strategies = strategies
         self._ids = IdSource(_nonzero(settings.trace_id_bits), _nonzero(64), _new_request_id)
+        self._ignored = IgnoredPaths(
+            (path.encode() for path in settings.ignored_paths.exact),
+            (beginning.encode() for beginning in settings.ignored_paths.prefixes),
+            settings.ignored_patterns,
+        )
         self._tags = _tag_rules(settings)
         self._made: dict[PodUid, tuple[DesiredPod, Reading]] = {}
         self._addresses: dict[PodUid, tuple[str, ...]] = {}
@@ -77,7 +83,7 @@ class PodReadings:
             force_source=settings.x_source_force,
             request_id_header=settings.request_id_header.encode(),
             source_header=settings.x_source_header.encode(),
-            ignored_paths=frozenset(path.encode() for path in settings.ignored_paths),
+            ignored=self._ignored,
             tags=self._tags,
         )
         tracing = Tracing(

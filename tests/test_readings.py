@@ -18,6 +18,7 @@ from netra_node.telemetry.hub import Telemetry, TelemetryOptions
 from netra_node.workload import Reading
 
 WEB = DesiredPod(PodIdentity(PodUid("uid-web"), "default", "web", "shop"), "/run/netns/nt-missing")
+HEAD = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 RENAMED = replace(WEB, identity=replace(WEB.identity, service="front"))
 
 
@@ -49,6 +50,21 @@ def test_a_changed_name_changes_the_reading_and_keeps_the_links() -> None:
 
     assert before is not after
     assert before.rules.tracing.links is after.rules.tracing.links
+
+
+def test_ignored_paths_hold_for_every_pod() -> None:
+    made, _ = readings(
+        NETRA_HTTP_TRACING_IGNORED_PATHS="/health,/static/*",
+        NETRA_HTTP_TRACING_IGNORED_PATTERNS=r"/v\d/ready",
+    )
+    targets = (b"/health", b"/static/a.css", b"/v1/ready", b"/orders")
+
+    for pod in (WEB, RENAMED):
+        parsed = [made.of(pod).rules.parser.request(HEAD % target) for target in targets]
+        exchanges = [Exchange(b"GET", target, b"1.1", 1) for target in targets]
+        for head, exchange in zip(parsed, exchanges, strict=True):
+            made.of(pod).rules.tracing.begin(Direction.INBOUND, exchange, head, 1)
+        assert [each.trace is None for each in exchanges] == [True, True, True, False]
 
 
 def test_heads_are_read_for_tags_only_where_there_are_any() -> None:

@@ -7,9 +7,9 @@ Belongs here: the rules of `http.md` (Linking; kube-probe and ignored paths) put
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from netra_node.core.headers import Declared, HeaderView
+from netra_node.core.ignored import IgnoredPaths
 from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
 from netra_node.core.records import Direction, Exchange
@@ -20,6 +20,7 @@ from netra_node.core.trace_context import DEBUG, DEFERRED, RANDOM, SAMPLED, Trac
 _INBOUND: Final = Direction.INBOUND
 _KUBE_PROBE: Final = b"kube-probe/"
 _INHERITED: Final = DEBUG | RANDOM
+_NONE_IGNORED: Final = IgnoredPaths()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,7 @@ class TracingOptions:
     force_source: bool = False
     request_id_header: bytes = b"X-Request-Id"
     source_header: bytes = b"X-Source"
-    #: Whole paths, percent-decoded, without query.
-    ignored_paths: frozenset[bytes] = frozenset()
+    ignored: IgnoredPaths = _NONE_IGNORED
     #: Headers and cookies that spans tell.
     tags: TagRules | None = None
 
@@ -56,8 +56,7 @@ class Tracing:
     __slots__ = (
         "_always_source",
         "_decide",
-        "_ignored_paths",
-        "_longest_ignored",
+        "_ignored",
         "_new_request_id",
         "_new_span_id",
         "_new_trace_id",
@@ -88,9 +87,7 @@ class Tracing:
         self._new_trace_id = ids.new_trace_id
         self._new_span_id = ids.new_span_id
         self._new_request_id = ids.new_request_id
-        self._ignored_paths = options.ignored_paths
-        # with every byte percent-encoded
-        self._longest_ignored = 3 * max(map(len, options.ignored_paths), default=0)
+        self._ignored = options.ignored or None
         self._request_id_header = options.request_id_header
         self._request_id = options.request_id_header.lower()
         self._source_header = options.source_header
@@ -130,7 +127,7 @@ class Tracing:
         if received_id == b"":
             received_id = self._later_request_id(view)
         exchange.request_id = received_id or self._new_request_id()
-        if self._ignored_paths and self._is_ignored(exchange.target):
+        if self._ignored is not None and self._ignored.has(exchange.target):
             declared = []
         else:
             declared = self._trace(direction, exchange, view, now)
@@ -152,12 +149,6 @@ class Tracing:
         """Tell that an exchange given to `begin` is over; a second time changes nothing."""
         if exchange.trace is not None:
             self.links.ended(exchange.trace, now)
-
-    def _is_ignored(self, target: bytes) -> bool:
-        path = _raw_path(target)
-        if len(path) > self._longest_ignored:  # to decode one of 64 KiB would take 5 ms
-            return False
-        return (unquote_to_bytes(path) if b"%" in path else path) in self._ignored_paths
 
     def _trace(
         self, direction: Direction, exchange: Exchange, view: HeaderView, now: int
@@ -188,13 +179,3 @@ class Tracing:
     def _later_request_id(self, view: HeaderView) -> bytes:
         """Return the first copy of the request id that is not empty: it is an existing one, never changed."""
         return next(filter(None, view.get_all(self._request_id)), b"")
-
-
-def _raw_path(target: bytes) -> bytes:
-    """Return the path of a request target in any of its forms (RFC 9112 §3.2), without its query."""
-    path = target.partition(b"?")[0]
-    if not path.startswith(b"/"):
-        _, scheme_end, rest = path.partition(b"://")
-        if scheme_end:  # absolute-form; an empty path means "/" (RFC 9110 §4.2.3)
-            path = b"/" + rest.partition(b"/")[2]
-    return path

@@ -204,11 +204,19 @@ def text(value: str) -> str:
     return value
 
 
-def path_item(value: str) -> str:
-    """Read one path of a list; a list cannot hold an empty one."""
-    if not value:
-        _refuse("holds an empty item")
-    return text(value)
+@dataclass(frozen=True, slots=True)
+class PathRules:
+    """Whole paths, and the beginnings of paths."""
+
+    exact: frozenset[str] = frozenset()
+    prefixes: tuple[str, ...] = ()
+
+
+def path_rules(value: str) -> PathRules:
+    """Read `/a,/b/*`: a star at the end stands for any rest; alone it is itself, a target of OPTIONS. Empty items are nothing."""
+    found = tuple(filter(None, items(text)(value)))
+    beginnings = tuple(item[:-1] for item in found if item.endswith("*") and item != "*")
+    return PathRules(frozenset(found) - {f"{item}*" for item in beginnings}, beginnings)
 
 
 def header_name(name: str) -> str:
@@ -231,11 +239,11 @@ def tag_map(value: str) -> TagMap:
     """Read `name:tag,name2:tag2`. Items that netramesh passed over in silence are passed over; of equal names the last holds."""
     pairs: dict[str, str] = {}
     skipped = []
-    for item in text(value).split(","):
+    for item in items(text)(value):
         name, _, tag = (part.strip() for part in item.partition(":"))
         why = _why_no_tag(name, tag, room=len(pairs) < MAX_TAGS)
         if why:
-            skipped.append(f"{item.strip()[:80]!r} {why}")
+            skipped.append(f"{item[:80]!r} {why}")
         else:
             pairs[name] = tag
     return TagMap(tuple(pairs.items()), tuple(skipped))

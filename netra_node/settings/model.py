@@ -3,6 +3,7 @@
 Does not belong here: formats (`formats`), names and defaults (`variables`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -14,7 +15,7 @@ from netra_node.discovery.kubelet_api import KubeletAccess
 from netra_node.discovery.service_name import ServiceTemplate
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment, Problem
-from netra_node.settings.formats import Endpoint, TagMap
+from netra_node.settings.formats import Endpoint, PathRules, TagMap
 from netra_node.settings.sampling import OFF, SamplingSettings, sampling
 from netra_node.settings.variables import Variable
 from netra_node.telemetry.schemas import KEYS, SpanOptions
@@ -85,7 +86,8 @@ class TracingSettings:
     #: None: the pod's service name.
     x_source_value: str | None
     x_source_force: bool
-    ignored_paths: frozenset[str]
+    ignored_paths: PathRules
+    ignored_patterns: tuple[re.Pattern[str], ...]
     #: Headers and cookies with the tags they become.
     header_tags: tuple[tuple[str, str], ...]
     cookie_tags: tuple[tuple[str, str], ...]
@@ -268,7 +270,6 @@ def _complain_of_sharing(env: Environment, a: Variable[int], b: Variable[int], p
 
 def _tracing(env: Environment) -> TracingSettings:
     expiration = env.value(v.CONTEXT_EXPIRATION)
-    ignored = env.optional(v.IGNORED_PATHS)
     propagators, sampler = _propagators(env), sampling(env)
     if _is_disabled(env):
         propagators, sampler = (), SamplingSettings(OFF, 0)
@@ -280,7 +281,8 @@ def _tracing(env: Environment) -> TracingSettings:
         x_source_header=env.value(v.X_SOURCE_HEADER),
         x_source_value=env.optional(v.X_SOURCE_VALUE),
         x_source_force=env.value(v.X_SOURCE_FORCE),
-        ignored_paths=frozenset(ignored or ()),
+        ignored_paths=env.optional(v.IGNORED_PATHS) or PathRules(),
+        ignored_patterns=env.optional(v.IGNORED_PATTERNS) or (),
         header_tags=_tags(env, v.HEADER_TAGS),
         cookie_tags=_tags(env, v.COOKIE_TAGS),
         context_expiration_ms=expiration if expiration > 0 else None,

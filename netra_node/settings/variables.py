@@ -17,7 +17,7 @@ from netra_node.core.ports import FORMAT_OR_ALL as PORT_LIST_OR_ALL
 from netra_node.discovery.service_name import FIELDS, parse_template
 from netra_node.settings import formats
 from netra_node.telemetry import schemas
-from netra_node.telemetry.paths import parse_templates
+from netra_node.telemetry.paths import parse_patterns, parse_templates
 
 T = TypeVar("T")
 
@@ -365,10 +365,18 @@ X_SOURCE_FORCE = Variable(
 )
 IGNORED_PATHS = Variable(
     "NETRA_HTTP_TRACING_IGNORED_PATHS",
-    Format(formats.items(formats.path_item), "paths, comma-separated"),
+    Format(formats.path_rules, "paths, comma-separated, /beginnings/*"),
     "",
-    "Decoded paths, without query, that get no span; compared exactly.",
+    "Decoded paths, without query, that get no span and no trace header; compared exactly, but for a star at the end, which stands for any "
+    "rest (in netramesh for itself).",
     Origin.NETRAMESH,
+)
+IGNORED_PATTERNS = Variable(
+    "NETRA_HTTP_TRACING_IGNORED_PATTERNS",
+    Format(parse_patterns, "regexp;regexp2"),
+    "",
+    "The same by regular expressions, each for a whole path, of which it sees 512 bytes.",
+    Origin.NEW,
 )
 HEADER_TAGS = Variable(
     "HTTP_HEADER_TAG_MAP",

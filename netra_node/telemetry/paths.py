@@ -1,6 +1,6 @@
 """Span names out of paths: the few kinds a service has, not the many it was asked for.
 
-Belongs here: templates, the collapsing of ids, the limits on both. Does not belong here: targets and queries (`spans`).
+Belongs here: templates, the collapsing of ids, the limits on both, and what regular expressions for paths may cost. Does not belong here: targets and queries (`spans`).
 """
 
 import re
@@ -90,6 +90,26 @@ class NamesInUse:
         return True
 
 
+def parse_patterns(
+    text: str, clock: Callable[[], float] = perf_counter
+) -> tuple[re.Pattern[str], ...]:
+    """Read `regexp;…`, each for whole paths. Raises ValueError naming the one that is malformed or too slow."""
+    return tuple(_parse_pattern(rule.strip(), clock) for rule in text.split(";") if rule.strip())
+
+
+def _parse_pattern(rule: str, clock: Callable[[], float]) -> re.Pattern[str]:
+    if not rule.isprintable():
+        message = f"{rule!r}: holds control characters"
+        raise ValueError(message)
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        message = f"{rule!r}: {error}"
+        raise ValueError(message) from None
+    _refuse_slow(rule, pattern, pattern.fullmatch, clock)
+    return pattern
+
+
 def parse_templates(text: str, clock: Callable[[], float] = perf_counter) -> tuple[Template, ...]:
     """Read `regexp=>replacement;…`. Raises ValueError naming the rule that is malformed or too slow."""
     return tuple(_parse_template(rule.strip(), clock) for rule in text.split(";") if rule.strip())
@@ -107,29 +127,37 @@ def _parse_template(rule: str, clock: Callable[[], float]) -> Template:
     except (re.error, IndexError) as error:
         message = f"{rule!r}: {error}"
         raise ValueError(message) from None
-    if _is_slow(template, clock):
-        message = f"{rule!r}: takes over 1 ms on a path of {PATH_LIMIT} characters"
-        raise ValueError(message)
+    _refuse_slow(
+        rule,
+        template.pattern,
+        lambda path: template.pattern.sub(template.replacement, path),
+        clock,
+    )
     return template
 
 
-def _is_slow(template: Template, clock: Callable[[], float]) -> bool:
-    """Grow a path one character at a time: what explodes is caught at its first millisecond, long before it would hang."""
-    prefix = re.split(r"[\\^$.|?*+()\[\]{}]", template.pattern.pattern.lstrip("^"), maxsplit=1)[0]
+def _refuse_slow(
+    rule: str, pattern: re.Pattern[str], look: Callable[[str], object], clock: Callable[[], float]
+) -> None:
+    """Raise ValueError if to `look` at some path takes too long.
+
+    The path grows one character at a time: what explodes is caught at its first millisecond, long before it would hang.
+    """
+    prefix = re.split(r"[\\^$.|?*+()\[\]{}]", pattern.pattern.lstrip("^"), maxsplit=1)[0]
     for filling in ("a", "1", "/a", "a-", "%2"):
         for length in range(1, PATH_LIMIT // len(filling)):
             path = (prefix + filling * length)[: PATH_LIMIT - 1] + "!"
-            if _best_seconds(template, path, clock) > _SLOWEST_SECONDS:
-                return True
-    return False
+            if _best_seconds(look, path, clock) > _SLOWEST_SECONDS:
+                message = f"{rule!r}: takes over 1 ms on a path of {PATH_LIMIT} characters"
+                raise ValueError(message)
 
 
-def _best_seconds(template: Template, path: str, clock: Callable[[], float]) -> float:
+def _best_seconds(look: Callable[[str], object], path: str, clock: Callable[[], float]) -> float:
     """Return the duration of one look; a suspiciously long one is repeated, as we may have been preempted."""
     best = _SLOWEST_SECONDS * 1000
     for _ in range(3):
         start = clock()
-        template.pattern.sub(template.replacement, path)
+        look(path)
         best = min(best, clock() - start)
         if best <= _SLOWEST_SECONDS:
             break

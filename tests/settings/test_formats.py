@@ -21,7 +21,8 @@ READERS: list[Callable[[str], Any]] = [
     formats.port_set,
     formats.ip,
     formats.text,
-    formats.path_item,
+    formats.path_rules,
+    formats.tag_map,
     formats.header_name,
     formats.header_value,
     formats.label_key,
@@ -142,9 +143,18 @@ def test_text_holds_no_controls_and_an_end(text: str) -> None:
         formats.text(text)
 
 
-def test_a_list_of_paths_has_no_empty_item() -> None:
-    with pytest.raises(ValueError, match="empty item"):
-        formats.items(formats.path_item)("/health,")
+@pytest.mark.parametrize(
+    ("text", "exact", "prefixes"),
+    [
+        ("/health", {"/health"}, ()),
+        (" /health , /a b,, /health,", {"/health", "/a b"}, ()),
+        ("/static/*,/a", {"/a"}, ("/static/",)),
+        ("/a*b,/**", {"/a*b"}, ("/*",)),
+        ("*", {"*"}, ()),
+    ],
+)
+def test_a_star_at_the_end_of_a_path_makes_it_a_beginning(text, exact, prefixes) -> None:
+    assert formats.path_rules(text) == formats.PathRules(frozenset(exact), prefixes)
 
 
 def test_a_header_name_keeps_its_case() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netra_node.core.desired import InboundMode, PodOptions
 from netra_node.core.ports import parse
-from netra_node.settings.formats import Endpoint
+from netra_node.settings.formats import Endpoint, PathRules
 from netra_node.settings.model import KubeletSettings, LimitSettings, Settings, SettingsError
 from netra_node.settings.sampling import SamplingSettings
 from netra_node.settings.variables import VARIABLES, Variable
@@ -329,8 +329,20 @@ def test_zero_or_less_means_that_links_never_expire(text: str, value: int | None
     assert settings.tracing.context_expiration_ms == value
 
 
-def test_ignored_paths_are_a_set() -> None:
-    assert read(NETRA_HTTP_TRACING_IGNORED_PATHS="/a, /b").tracing.ignored_paths == {"/a", "/b"}
+def test_paths_can_be_ignored_whole_by_their_beginning_and_by_regexps() -> None:
+    tracing = read(
+        NETRA_HTTP_TRACING_IGNORED_PATHS="/a, /b/*",
+        NETRA_HTTP_TRACING_IGNORED_PATTERNS=r"/u/\d+; .*\.css",
+    ).tracing
+
+    assert tracing.ignored_paths == PathRules(frozenset({"/a"}), ("/b/",))
+    assert [pattern.pattern for pattern in tracing.ignored_patterns] == [r"/u/\d+", r".*\.css"]
+
+
+def test_a_regexp_for_ignored_paths_that_can_explode_is_a_problem() -> None:
+    (problem,) = problems(NETRA_HTTP_TRACING_IGNORED_PATTERNS="/ok;(a+)+$")
+
+    assert "'(a+)+$': takes over 1 ms" in problem
 
 
 def test_the_source_header_is_the_pods_business_unless_it_has_a_value() -> None:

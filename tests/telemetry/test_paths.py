@@ -10,6 +10,7 @@ from netra_node.telemetry.paths import (
     NamesInUse,
     PathNames,
     Template,
+    parse_patterns,
     parse_templates,
 )
 
@@ -127,3 +128,24 @@ def test_no_rule_at_all_is_no_template() -> None:
 
 def test_a_template_is_a_value() -> None:
     assert parse_templates("a=>b") == (Template(parse_templates("a=>c")[0].pattern, "b"),)
+
+
+def test_patterns_are_compiled_in_their_order() -> None:
+    assert [each.pattern for each in parse_patterns(r"/a/\d+; ;.*\.css;")] == [
+        r"/a/\d+",
+        r".*\.css",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"), [("/(", r"'/\(': missing \)"), ("/a\nb", r"'/a\\nb': holds control")]
+)
+def test_a_malformed_pattern_is_named(rule: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_patterns(f"/ok;{rule}")
+
+
+@pytest.mark.parametrize("pattern", [r"(a+)+", r"/users/(\w+\s?)*", r"(.*.*)*x"])
+def test_a_pattern_for_whole_paths_that_explodes_is_an_error(pattern: str) -> None:
+    with pytest.raises(ValueError, match="takes over 1 ms"):
+        parse_patterns(pattern)
