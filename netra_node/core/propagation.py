@@ -25,6 +25,7 @@ from netra_node.core.trace_context import (
 NONE: Final = "none"
 
 _UBER_TRACE_ID: Final = b"uber-trace-id"
+_DEBUG_ID: Final = b"jaeger-debug-id"
 #: How nearly every value without the debug bit ends: it needs no parsing to know that.
 _NOT_DEBUG: Final = (b":0", b":1", b":00", b":01")
 
@@ -130,6 +131,7 @@ class Propagation:
         "_b3",
         "_b3_multi",
         "_debug_elsewhere",
+        "_has_debug_id",
         "_readers",
         "_state_at",
         "_templates",
@@ -158,7 +160,10 @@ class Propagation:
         self._state_at = written.index(b"traceparent") + 1 if _W3C in chosen else 0
         #: Lower-case names of every header that is looked at,
         self.fields = tuple(field for each in propagators for field in each.fields)
-        others = (_B3, *_B3_MULTI) if chosen else ()
+        others: tuple[bytes, ...] = (_B3, *_B3_MULTI) if chosen else ()
+        self._has_debug_id = _JAEGER in chosen
+        if self._has_debug_id:
+            others += (_DEBUG_ID,)
         #: and of those that are hardly ever there.
         self.rare = tuple(name for name in others if name not in self.fields)
 
@@ -171,6 +176,10 @@ class Propagation:
                     remote.flags |= _debug_of(view, remote.trace_id)
                 return remote
         return None
+
+    def debug_id(self, view: HeaderView) -> bytes | None:
+        """Return what a sender wants to find its trace by; it counts where no trace is known, and passes on untouched."""
+        return view.get(_DEBUG_ID) if self._has_debug_id else None
 
     def declare(self, context: TraceContext, view: HeaderView) -> list[Declared]:
         """Return the headers that tell the receiver of `context`, each name once, in their order of writing."""

@@ -117,7 +117,7 @@ class Exchange:
         self.trace: TraceContext | None = None
         #: Set where our sampler chose a new trace for export.
         self.sampler: SampledBy | None = None
-        #: What the operator wants to know of an inbound request that began the trace.
+        #: What the operator wants to know of an inbound request that began the trace, and a debug id that began one.
         self.tags: tuple[Tag, ...] = ()
         #: Body bytes as they stood on the wire (chunk framing included), without the head.
         self.request_size = 0

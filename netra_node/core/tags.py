@@ -13,6 +13,9 @@ from netra_node.core.headers import HeaderView
 VALUE_LIMIT: Final = 256
 TOTAL_LIMIT: Final = 2048
 
+#: Under which a span tells the `jaeger-debug-id` of its request, as spans of Jaeger's clients do.
+DEBUG_ID_TAG: Final = "jaeger-debug-id"
+
 _COOKIE: Final = b"cookie"
 
 #: A tag's name and what the request said, not yet decoded.

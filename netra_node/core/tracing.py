@@ -14,7 +14,7 @@ from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
 from netra_node.core.records import Direction, Exchange
 from netra_node.core.sampling import Sampler
-from netra_node.core.tags import TagRules
+from netra_node.core.tags import DEBUG_ID_TAG, VALUE_LIMIT, TagRules
 from netra_node.core.trace_context import DEBUG, DEFERRED, RANDOM, SAMPLED, TraceContext
 
 _INBOUND: Final = Direction.INBOUND
@@ -156,6 +156,8 @@ class Tracing:
         parent = self._propagation.extract(view)
         if direction is not _INBOUND and (parent is None or not parent.trace_id):
             parent = self.links.find(exchange.request_id, now) or parent
+        if parent is None and view.repeats:
+            parent = self._wish_of(exchange, view)
         span_id = self._new_span_id()
         if parent is None:
             trace_id = self._new_trace_id()
@@ -173,8 +175,16 @@ class Tracing:
         if direction is _INBOUND:
             self.links.opened(exchange.request_id, span)
             if self._tags is not None and not span.parent_id and span.flags & SAMPLED:
-                exchange.tags = self._tags.read(view)
+                exchange.tags += self._tags.read(view)
         return self._propagation.declare(span, view)
+
+    def _wish_of(self, exchange: Exchange, view: HeaderView) -> TraceContext | None:
+        """Return the decision of a sender that names no trace and wants one it can find (Jaeger's debug id)."""
+        debug_id = self._propagation.debug_id(view)
+        if not debug_id:
+            return None
+        exchange.tags = ((DEBUG_ID_TAG, debug_id[:VALUE_LIMIT]),)
+        return TraceContext(0, 0, 0, SAMPLED | DEBUG)
 
     def _later_request_id(self, view: HeaderView) -> bytes:
         """Return the first copy of the request id that is not empty: it is an existing one, never changed."""

@@ -6,6 +6,7 @@ Does not belong here: what a schema says (`spans`, `netramesh`).
 from dataclasses import dataclass
 from typing import Final
 
+from netra_node.core.tags import DEBUG_ID_TAG
 from netra_node.telemetry import netramesh, spans
 from netra_node.telemetry.netramesh import NetrameshSchema
 from netra_node.telemetry.paths import PathNames, Template
@@ -14,7 +15,7 @@ from netra_node.telemetry.spans import OtelSchema, Schema
 OTEL: Final = "otel"
 NETRAMESH: Final = "netramesh"
 #: Keys that spans have by themselves, whatever their schema.
-KEYS: Final = spans.KEYS | netramesh.KEYS
+KEYS: Final = spans.KEYS | netramesh.KEYS | {DEBUG_ID_TAG}
 #: Every name of a schema, for messages.
 NAMES: Final = (OTEL, NETRAMESH)
 #: Of exporters by their names in OTEL_TRACES_EXPORTER; all others have `otel`.

@@ -30,10 +30,13 @@ DEFAULTS = TracingOptions(source=b"web")
 class View:
     """A request head whose parser reads only the fields it was told to."""
 
-    def __init__(self, fields: tuple[bytes, ...], headers: tuple[Header, ...]) -> None:
-        self._fields = fields
+    def __init__(
+        self, fields: tuple[bytes, ...], rare: tuple[bytes, ...], headers: tuple[Header, ...]
+    ) -> None:
+        self._fields = (*fields, *rare)
         self._headers = headers
-        self.repeats = len(dict(headers)) < len(headers)
+        has_rare = any(name in rare for name, _ in headers)
+        self.repeats = has_rare or len(dict(headers)) < len(headers)
 
     def get(self, name: bytes) -> bytes | None:
         return next(iter(self.get_all(name)), None)
@@ -65,7 +68,7 @@ class Pod:
         self, direction: Direction, *headers: Header, target: bytes = b"/", now: int = 0
     ) -> Exchange:
         exchange = Exchange(b"GET", target, b"1.1", now)
-        view = View((*self.tracing.fields, *self.tracing.rare), headers)
+        view = View(self.tracing.fields, self.tracing.rare, headers)
         self.declared = self.tracing.begin(direction, exchange, view, now)
         return exchange
 
@@ -479,6 +482,68 @@ class TestSampling:
         pod = Pod(propagators=propagator)
 
         assert pod.begin(IN, (b"traceparent", W3C), (b"b3", b"1")).sampler is None
+
+
+class TestDebugId:
+    DEBUG_ID = (b"jaeger-debug-id", b"ticket-7")
+
+    @pytest.mark.parametrize("direction", [IN, OUT])
+    def test_a_lone_one_begins_a_trace_that_is_kept_and_found_by_it(
+        self, direction: Direction
+    ) -> None:
+        pod = Pod(sampler=sampler_from("parentbased_always_off"))
+
+        exchange = pod.begin(direction, self.DEBUG_ID)
+
+        assert ids(exchange) == (0x100, 1, 0, SAMPLED | DEBUG)
+        assert exchange.tags == (("jaeger-debug-id", b"ticket-7"),)
+        assert exchange.sampler is None
+
+    def test_it_passes_on_as_it_came(self, pod: Pod) -> None:
+        pod.begin(IN, self.DEBUG_ID)
+
+        assert self.DEBUG_ID[0] not in pod.names()
+
+    @pytest.mark.parametrize("header", [(b"traceparent", W3C), (b"uber-trace-id", JAEGER)])
+    def test_beside_a_trace_it_means_nothing(self, pod: Pod, header: Header) -> None:
+        exchange = pod.begin(IN, header, self.DEBUG_ID)
+
+        assert not ids(exchange)[3] & DEBUG
+        assert exchange.tags == ()
+
+    def test_with_the_request_id_of_an_inbound_request_it_means_nothing(self, pod: Pod) -> None:
+        pod.begin(IN, (b"x-request-id", b"r1"))
+
+        client = pod.begin(OUT, (b"x-request-id", b"r1"), self.DEBUG_ID)
+
+        assert ids(client) == (0x100, 2, 1, SAMPLED)
+        assert client.tags == ()
+
+    def test_beside_a_broken_trace_header_it_counts(self, pod: Pod) -> None:
+        assert ids(pod.begin(IN, (b"uber-trace-id", b"x"), self.DEBUG_ID))[3] == SAMPLED | DEBUG
+
+    @pytest.mark.parametrize("propagators", ["tracecontext", "b3", "none"])
+    def test_it_is_jaegers_alone(self, propagators: str) -> None:
+        exchange = Pod(propagators=propagators).begin(IN, self.DEBUG_ID)
+
+        assert ids(exchange)[3] == SAMPLED
+        assert exchange.tags == ()
+
+    def test_an_empty_one_means_nothing(self, pod: Pod) -> None:
+        assert ids(pod.begin(IN, (b"jaeger-debug-id", b"")))[3] == SAMPLED
+
+    def test_of_a_long_one_the_beginning_is_told(self, pod: Pod) -> None:
+        exchange = pod.begin(IN, (b"jaeger-debug-id", b"x" * 60_000))
+
+        assert exchange.tags == (("jaeger-debug-id", b"x" * 256),)
+
+    def test_the_operators_tags_stand_beside_it(self) -> None:
+        rules = TagRules({b"x-shop": "shop"}, {})
+        pod = Pod(TracingOptions(source=b"web", tags=rules))
+
+        exchange = pod.begin(IN, (b"x-shop", b"7"), self.DEBUG_ID)
+
+        assert exchange.tags == (("jaeger-debug-id", b"ticket-7"), ("shop", b"7"))
 
 
 class TestPropagators:
