@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from netra_node.cli.style import Style
 from netra_node.settings.environment import Environment
-from netra_node.settings.variables import SERVICE_NAME, VARIABLES, Variable
+from netra_node.settings.variables import SERVICE_NAME, VARIABLES, Origin, Variable
 
 _HEADINGS: Final = ("VARIABLE", "VALUE", "FROM")
 _VALUE_WIDTH: Final = 60
+#: Who knows netramesh knows these, too.
+_SAME: Final = frozenset({Origin.NETRAMESH, Origin.JAEGER})
 #: The one variable that has a flag.
 FLAG: Final = "--service-name"
 
@@ -74,6 +76,7 @@ def document(
                 "default": one.variable.default,
                 "takes": one.variable.format.takes,
                 "meaning": one.variable.meaning,
+                "difference": one.variable.difference,
             }
             for one in settings
         ],
@@ -93,8 +96,11 @@ them are named at once; an unknown name with one of our prefixes is a warning th
 `netra-node config` shows what is in force and where it came from: the default, the environment, an alias or a flag. Values of
 secrets are never shown, and of URLs neither password nor query.
 
-| variable | takes | default | meaning | known from |
-| --- | --- | --- | --- | --- |"""
+The last two columns are for who knows a variable already. Whatever its name is known from: blanks around values and items of lists are taken, and
+true and false may be written as Go has them (1, t, TRUE), in any case, where the variables of netramesh's own knew only `true`.
+
+| variable | takes | default | meaning | known from | otherwise than in netramesh |
+| --- | --- | --- | --- | --- | --- |"""
 
 
 def markdown() -> str:
@@ -109,7 +115,8 @@ def _row(variable: Variable[Any]) -> str:
     meaning = _cell(variable.meaning) + (" Secret." if variable.secret else "")
     takes = _cell(variable.format.takes)
     name = f"`{variable.name}`{alias}{flag}"
-    return f"| {name} | {takes} | {default} | {meaning} | {variable.origin.value} |"
+    difference = _cell(variable.difference) or ("nothing" if variable.origin in _SAME else "")
+    return f"| {name} | {takes} | {default} | {meaning} | {variable.origin.value} | {difference} |"
 
 
 def _cell(text: str) -> str:

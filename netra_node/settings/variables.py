@@ -75,6 +75,8 @@ class Variable(Generic[T]):
     alias: str | None = None
     #: Its value is never shown.
     secret: bool = False
+    #: What is otherwise than in netramesh 0.10, for who knows the variable from there; empty: nothing.
+    difference: str = ""
 
 
 def _milliseconds(low: int, high: int) -> Format[int]:
@@ -190,6 +192,7 @@ SERVICE_NAME = Variable(
     "",
     "A template for the service name of every pod, also set by --service-name.",
     Origin.JAEGER,
+    difference="not required, as every pod has a name of its own; a template where netramesh took one service's name",
 )
 SERVICE_NAME_LABELS = Variable(
     "NETRA_SERVICE_NAME_LABELS",
@@ -222,6 +225,7 @@ PORT = Variable(
     "The listener for outbound connections, on loopback inside each pod.",
     Origin.NETRAMESH,
     alias="NETRA_SIDECAR_PORT",
+    difference="on loopback inside each pod; 0 is refused, as nothing can be redirected to it",
 )
 INBOUND_PORT = Variable(
     "NETRA_INBOUND_PORT",
@@ -236,6 +240,7 @@ PROMETHEUS_PORT = Variable(
     "14958",
     "Metrics, /healthz and /readyz, on all addresses of the node.",
     Origin.NETRAMESH,
+    difference="one for the node; a busy port ends the start; /healthz and /readyz are probes",
 )
 PPROF_PORT = Variable(
     "NETRA_PPROF_PORT",
@@ -243,6 +248,7 @@ PPROF_PORT = Variable(
     "14957",
     "Status, traces and debugging; the command line asks here.",
     Origin.NETRAMESH,
+    difference="on loopback; stacks and profiles in place of Go's (docs/debugging.md); a busy port ends the start",
 )
 PPROF_ADDRESS = Variable(
     "NETRA_PPROF_ADDRESS",
@@ -281,6 +287,7 @@ INBOUND_PORTS = Variable(
     "*",
     "Ports of the pods to which connections are captured; annotation netra.io/inbound-ports overrides it.",
     Origin.NETRAMESH,
+    difference="no names such as http, which differ from image to image",
 )
 OUTBOUND_PORTS = Variable(
     "OUTBOUND_INTERCEPT_PORTS",
@@ -288,6 +295,7 @@ OUTBOUND_PORTS = Variable(
     "*",
     "Destination ports to which the pods' connections are captured; netra.io/outbound-ports overrides it.",
     Origin.NETRAMESH,
+    difference="no names such as http, which differ from image to image",
 )
 INBOUND_PROBABILITY = Variable(
     "NETRA_INBOUND_PROBABILITY",
@@ -309,6 +317,7 @@ EXEMPT_USER = Variable(
     "",
     "Processes with this user id have their outbound connections left alone; unset: none, our own are known by a mark.",
     Origin.NETRAMESH,
+    difference="a number and no name; unset, nobody is exempt, where netramesh exempted 1337, itself",
 )
 EXEMPT_GROUP = Variable(
     "NETRA_SIDECAR_GROUP_ID",
@@ -316,6 +325,7 @@ EXEMPT_GROUP = Variable(
     "",
     "The same for the group id; either suffices.",
     Origin.NETRAMESH,
+    difference="a number and no name; unset, nobody is exempt, where netramesh exempted 1337, itself",
 )
 INBOUND_MODE = Variable(
     "NETRA_INBOUND_MODE",
@@ -334,6 +344,7 @@ HTTP_PORTS = Variable(
     "",
     "Destination ports that are read as HTTP; unset: every connection is looked at.",
     Origin.NETRAMESH,
+    difference="unset, HTTP is detected, where netramesh then knew none; ranges and blanks are taken",
 )
 REQUEST_ID_HEADER = Variable(
     "NETRA_HTTP_REQUEST_ID_HEADER_NAME",
@@ -348,6 +359,7 @@ X_SOURCE_HEADER = Variable(
     "X-Source",
     "The header that tells who calls; added to outbound requests when absent.",
     Origin.NETRAMESH,
+    difference="added when absent, where netramesh overwrote it: NETRA_HTTP_X_SOURCE_FORCE=true",
 )
 X_SOURCE_VALUE = Variable(
     "NETRA_HTTP_X_SOURCE_VALUE",
@@ -355,6 +367,7 @@ X_SOURCE_VALUE = Variable(
     "",
     "What that header says; unset: the pod's service name.",
     Origin.NETRAMESH,
+    difference="unset, it is the pod's service name, where netramesh sent netra",
 )
 X_SOURCE_FORCE = Variable(
     "NETRA_HTTP_X_SOURCE_FORCE",
@@ -370,6 +383,7 @@ IGNORED_PATHS = Variable(
     "Decoded paths, without query, that get no span and no trace header; compared exactly, but for a star at the end, which stands for any "
     "rest (in netramesh for itself).",
     Origin.NETRAMESH,
+    difference="a star at the end stands for any rest",
 )
 IGNORED_PATTERNS = Variable(
     "NETRA_HTTP_TRACING_IGNORED_PATTERNS",
@@ -399,6 +413,7 @@ CONTEXT_EXPIRATION = Variable(
     "5000",
     "How long a request id stays linked to its trace after its request was answered.",
     Origin.NETRAMESH,
+    difference="counted from the answer, where netramesh counted from the request; at most 10,000 for each pod",
 )
 
 # Limits: none of them ends a connection
@@ -476,6 +491,7 @@ JAEGER_DISABLED = Variable(
     "false",
     "The same as OTEL_SDK_DISABLED; either suffices.",
     Origin.JAEGER,
+    difference="true works, where netramesh crashed at the first request",
 )
 JAEGER_SAMPLER_TYPE = Variable(
     "JAEGER_SAMPLER_TYPE",
@@ -485,6 +501,7 @@ JAEGER_SAMPLER_TYPE = Variable(
     "server tells for each service. Of a trace that came in its sender's decision is kept. Unset it is not remote, as in netramesh, "
     "but what OTEL_TRACES_SAMPLER says.",
     Origin.JAEGER,
+    difference="unset, every trace is recorded (OTEL_TRACES_SAMPLER), where netramesh asked a server and recorded nothing without one; beside OTEL_TRACES_SAMPLER it is an error",
 )
 JAEGER_SAMPLER_PARAM = Variable(
     "JAEGER_SAMPLER_PARAM",
@@ -500,6 +517,7 @@ JAEGER_SAMPLING_ENDPOINT = Variable(
     "",
     "Where the sampler remote asks, as GET URL?service=NAME.",
     Origin.JAEGER,
+    difference="not known there",
 )
 JAEGER_SAMPLER_MANAGER = Variable(
     "JAEGER_SAMPLER_MANAGER_HOST_PORT",
@@ -507,6 +525,7 @@ JAEGER_SAMPLER_MANAGER = Variable(
     "http://localhost:5778/sampling",
     "The older name of that, despite which it is a URL; JAEGER_SAMPLING_ENDPOINT wins.",
     Origin.JAEGER,
+    difference="HOST:PORT is taken, too",
 )
 JAEGER_SAMPLER_MAX_OPERATIONS = Variable(
     "JAEGER_SAMPLER_MAX_OPERATIONS",
@@ -514,6 +533,7 @@ JAEGER_SAMPLER_MAX_OPERATIONS = Variable(
     "2000",
     "Operations that the sampler remote tells apart, of each pod; one is called as its span will be.",
     Origin.JAEGER,
+    difference="10000 at most, for each pod",
 )
 JAEGER_SAMPLER_REFRESH_INTERVAL = Variable(
     "JAEGER_SAMPLER_REFRESH_INTERVAL",
@@ -521,6 +541,7 @@ JAEGER_SAMPLER_REFRESH_INTERVAL = Variable(
     "1m",
     "How often the sampler remote asks; at first it asks at once.",
     Origin.JAEGER,
+    difference="asked at once, where netramesh first waited for so long",
 )
 JAEGER_TRACEID_128BIT = Variable(
     "JAEGER_TRACEID_128BIT",
@@ -529,6 +550,7 @@ JAEGER_TRACEID_128BIT = Variable(
     "Whether ids of new traces have 128 random bits. With false they have 64, as netramesh's, and 64 zeros before them; those of received "
     "traces stay as they are.",
     Origin.JAEGER,
+    difference="not known there: ids had 63 bits",
 )
 JAEGER_RPC_METRICS = Variable(
     "JAEGER_RPC_METRICS",
@@ -686,6 +708,7 @@ STATSD_ADDRESS = Variable(
     "",
     "Where StatsD listens, as the daemon sees it: localhost is the node; its name is looked up again and again.",
     Origin.NETRAMESH,
+    difference="localhost is the node; a name is followed when it moves; unset while it is needed is an error, not silence",
 )
 STATSD_PREFIX = Variable(
     "NETRA_STATSD_PREFIX",
@@ -693,6 +716,7 @@ STATSD_PREFIX = Variable(
     "",
     "What those names begin with, a dot at its end or not.",
     Origin.NETRAMESH,
+    difference="unset, a name begins with inbound, where netramesh sent .inbound (which a single dot as prefix still gives)",
 )
 
 # The daemon
@@ -703,6 +727,7 @@ LOGGER_LEVEL = Variable(
     "info",
     "How much is logged, to standard error.",
     Origin.NETRAMESH,
+    difference="lines have UTC times and no line of code; no line for each trace",
 )
 
 LOGGER_FORMAT = Variable(

@@ -106,6 +106,7 @@ def test_as_a_document_it_says_all_there_is_to_say() -> None:
                 "default": "14956",
                 "takes": variable.format.takes,
                 "meaning": variable.meaning,
+                "difference": variable.difference,
             }
         ],
         "problems": ["bad"],
@@ -119,8 +120,22 @@ def test_the_page_in_docs_is_the_one_that_is_generated() -> None:
     assert PAGE.read_text() == markdown(), again
 
 
-def test_every_row_of_the_page_has_five_cells() -> None:
+def test_every_row_of_the_page_has_six_cells() -> None:
     rows = [line for line in markdown().splitlines() if line.startswith("|")]
 
     assert len(rows) == len(VARIABLES) + 2
-    assert {row.replace("\\|", "").count("|") for row in rows} == {6}
+    assert {row.replace("\\|", "").count("|") for row in rows} == {7}
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("NETRA_INBOUND_PROBABILITY", "| netramesh | nothing |"),
+        ("NETRA_HTTP_X_SOURCE_VALUE", "where netramesh sent netra |"),
+        ("NETRA_POD_SOURCE", "| new |  |"),
+    ],
+)
+def test_a_row_says_what_is_otherwise_than_in_netramesh(name: str, end: str) -> None:
+    (row,) = [line for line in markdown().splitlines() if line.startswith(f"| `{name}`")]
+
+    assert row.endswith(end)
