@@ -13,7 +13,6 @@ import contextlib
 import json
 import logging
 import os
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -23,10 +22,11 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.stream import stream
 
-# The client raises these as they are.
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, TimeoutError  # noqa: A004
+# The client raises it as it is.
+from urllib3.exceptions import HTTPError
 
 from netra_node.cli.cluster_terms import ClusterError, ConfigurationError, Right, Said
+from netra_node.cli.http_failures import no_answer, words
 
 #: As kubectl does, so that thousands of pods are not one answer.
 _PAGE: Final = 500
@@ -116,7 +116,7 @@ class Cluster:
                 channels = (socket.read_channel(number) for number in (_STDOUT, _STDERR, _OUTCOME))
                 out, err, outcome = map(_text, channels)
             except Exception as error:  # websocket-client's, ssl's and the library's own
-                message = f"the connection to it broke: {_words(error)}"
+                message = f"the connection to it broke: {words(error)}"
                 raise ClusterError(message) from error
         return Said(out, err, _failure(outcome))
 
@@ -188,16 +188,12 @@ class Cluster:
         cause = error.__context__
         code = getattr(cause, "status_code", None)
         if code is None:
-            return f"its pod cannot be reached: {_words(cause or error)}"
+            return f"its pod cannot be reached: {words(cause or error)}"
         body = getattr(cause, "resp_body", None)
         return _refusal(code, _message(body) or f"status {code}", _EXEC_MENDS)
 
     def _unreachable(self, error: HTTPError) -> str:
-        reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-        # a refused connection is one of its timeouts
-        late = isinstance(reason, TimeoutError) and not isinstance(reason, NewConnectionError)
-        what = "does not answer in time" if late else f"cannot be reached ({_words(reason)})"
-        return f"the API server at {self.server} {what}; does `kubectl get nodes` work?"
+        return f"the API server at {self.server} {no_answer(error)}; does `kubectl get nodes` work?"
 
 
 def connect(
@@ -250,7 +246,7 @@ def _load_files(
     except ConfigurationError:
         raise
     except Exception as error:  # whatever its parsers trip over
-        message = f"{_named(files)} cannot be used: {_words(error)}; `kubectl config view` shows what kubectl makes of it"
+        message = f"{_named(files)} cannot be used: {words(error)}; `kubectl config view` shows what kubectl makes of it"
         raise ConfigurationError(message) from error
     return used
 
@@ -311,13 +307,3 @@ def _failure(outcome: str) -> str:
 def _refusal(code: int, told: str, mends: Mapping[int, str]) -> str:
     mend = mends.get(code)
     return f"the API server refuses ({code}): {told}" + (f"; {mend}" if mend else "")
-
-
-def _words(error: BaseException) -> str:
-    """Return what went wrong first: libraries wrap it with the objects it happened to."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    words = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(words.split()) or type(error).__name__

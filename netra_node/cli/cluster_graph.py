@@ -6,8 +6,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from netra_node.cli import cluster_view as view
+from netra_node.cli import graph_write
 from netra_node.cli.cluster_ask import Answer
 from netra_node.cli.graph_report import as_jaeger, as_json, table
+from netra_node.cli.graph_write import Destination
 from netra_node.cli.node_graphs import NodeAnswer, Nodes, graph_of
 from netra_node.cli.style import style_for
 
@@ -19,18 +21,22 @@ _FAILED: Final = 1
 _PATIENCE: Final = 20.0
 
 
-def main(args: argparse.Namespace) -> int:
-    """Show it and return the exit code."""
-    return view.guarded(args, lambda cluster, namespace: _show(cluster, namespace, args))
+def main(args: argparse.Namespace, to: Destination | None) -> int:
+    """Show it, or write it where it shall go, and return the exit code."""
+    return view.guarded(args, lambda cluster, namespace: _show(cluster, namespace, args, to))
 
 
-def _show(cluster: "Cluster", namespace: str, args: argparse.Namespace) -> int:
+def _show(
+    cluster: "Cluster", namespace: str, args: argparse.Namespace, to: Destination | None
+) -> int:
     found = view.find(cluster, namespace)
     if not found.daemon_sets:
         print(f"netra-node: {view.no_daemon_set(cluster, namespace)}", file=sys.stderr)
         return _FAILED
     answers = view.ask_each(cluster, found.daemons, ["graph"], _PATIENCE)
     nodes = Nodes([_node_of(answer) for answer in answers], found.missing)
+    if to is not None:
+        return graph_write.write(nodes, to)
     if args.json:
         print(as_json(nodes, _about(cluster, namespace)))
     elif args.format:

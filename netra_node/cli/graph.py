@@ -6,10 +6,12 @@ import os
 import sys
 from typing import Any
 
-from netra_node.cli import cluster_graph
+from netra_node.cli import cluster_graph, graph_write
 from netra_node.cli.cluster_options import add_options, misused
 from netra_node.cli.daemon_client import NoDaemonError, ask, where
+from netra_node.cli.elasticsearch import PlaceError
 from netra_node.cli.graph_report import as_jaeger, table
+from netra_node.cli.graph_write import Destination
 from netra_node.cli.node_graphs import NodeAnswer, Nodes, graph_of
 from netra_node.cli.style import style_for
 from netra_node.settings.model import SettingsError
@@ -38,18 +40,32 @@ def add_parser(subparsers: Any) -> None:
         choices=["jaeger"],
         help="print what Jaeger's /api/dependencies would: calls of yesterday and today between services that spans name",
     )
+    form.add_argument(
+        "--write-elasticsearch",
+        metavar="URL",
+        help="instead of showing it, merge each day's calls between services into the document that Jaeger's dependency page reads "
+        "(Elasticsearch 7 or newer, OpenSearch). Who you are: ES_USERNAME and ES_PASSWORD; ES_TLS_CA: a file of certificates to trust",
+    )
+    parser.add_argument(
+        "--index-prefix",
+        metavar="PREFIX",
+        help="Jaeger's es.index-prefix; without it ES_INDEX_PREFIX, else none",
+    )
     add_options(parser, "add up the graphs of every node")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Show it and return the exit code."""
-    if wrong := misused(args):
-        print(f"netra-node: {wrong}", file=sys.stderr)
-        return _USAGE
-    return cluster_graph.main(args) if args.cluster else _own_node(args)
+    """Show or write it and return the exit code."""
+    if wrong := misused(args) or graph_write.misused(args):
+        return _fail(wrong, _USAGE)
+    try:
+        to = graph_write.destination(args, os.environ)
+    except PlaceError as error:
+        return _fail(str(error), _USAGE)
+    return cluster_graph.main(args, to) if args.cluster else _own_node(args, to)
 
 
-def _own_node(args: argparse.Namespace) -> int:
+def _own_node(args: argparse.Namespace, to: Destination | None) -> int:
     try:
         document = ask(where(os.environ), "/graph")
     except SettingsError as error:
@@ -64,6 +80,8 @@ def _own_node(args: argparse.Namespace) -> int:
     if graph is None:
         return _fail("the daemon's graph is of another kind; is it another version?")
     nodes = Nodes([NodeAnswer("", "", graph)])
+    if to is not None:
+        return graph_write.write(nodes, to)
     if args.format:
         print(as_jaeger(nodes))
     else:
@@ -71,6 +89,6 @@ def _own_node(args: argparse.Namespace) -> int:
     return 0
 
 
-def _fail(sentence: str) -> int:
+def _fail(sentence: str, code: int = _FAILED) -> int:
     print(f"netra-node: {sentence}", file=sys.stderr)
-    return _FAILED
+    return code

@@ -1,13 +1,14 @@
-"""`netra-node graph --cluster` as a process, against an API server on loopback."""
+"""`netra-node graph --cluster`, against an API server on loopback; once as a process of its own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from netra_node.cli.dispatch import dispatch, load
 from tests.cli import cluster_stub as stub
+from tests.cli import elasticsearch_stub
 from tests.cli.cluster_stub import Exec
 from tests.cli.command import netra_node
 from tests.cli.graphs import graph
@@ -32,12 +33,22 @@ def kubeconfig(known: stub.Cluster, tmp_path: Path) -> str:
     return str(stub.kubeconfig(tmp_path / "config", known.server))
 
 
-def ask(kubeconfig: str, *arguments: str) -> Any:
-    return netra_node("graph", "--cluster", *arguments, KUBECONFIG=kubeconfig)
+Ask = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ask(kubeconfig: str, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Exit code, output and errors of the command with more arguments."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        argv = ["graph", "--cluster", "--kubeconfig", kubeconfig, *arguments]
+        return dispatch(argv, ["graph"], load), *capsys.readouterr()
+
+    return run
 
 
 def test_the_graphs_of_all_nodes_are_one_and_the_code_is_0(kubeconfig: str) -> None:
-    done = ask(kubeconfig)
+    done = netra_node("graph", "--cluster", KUBECONFIG=kubeconfig)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
@@ -46,8 +57,8 @@ def test_the_graphs_of_all_nodes_are_one_and_the_code_is_0(kubeconfig: str) -> N
     assert done.stdout.endswith("\n2 edges, 12 requests, 3 errors\n")
 
 
-def test_as_json_it_is_one_object_and_nothing_else(kubeconfig: str) -> None:
-    document = json.loads(ask(kubeconfig, "--json").stdout)
+def test_as_json_it_is_one_object_and_nothing_else(ask: Ask) -> None:
+    document = json.loads(ask("--json")[1])
 
     assert (document["context"], document["complete"]) == ("stub", True)
     assert [node["start"] for node in document["nodes"]] == ["a" * 16, "b" * 16]
@@ -55,34 +66,46 @@ def test_as_json_it_is_one_object_and_nothing_else(kubeconfig: str) -> None:
 
 
 def test_a_node_that_does_not_answer_leaves_a_part_that_is_marked_and_the_code_is_1(
-    known: stub.Cluster, kubeconfig: str
+    known: stub.Cluster, ask: Ask
 ) -> None:
     known.execs["netra-node-b", "graph"] = Exec(
         err="netra-node: no daemon answers at 127.0.0.1:14957\n", code=1
     )
-    done, jaeger = ask(kubeconfig), ask(kubeconfig, "--format", "jaeger")
+    code, table, _ = ask()
 
-    assert (done.returncode, jaeger.returncode) == (1, 1)
-    assert "b does not answer: no daemon answers at 127.0.0.1:14957" in done.stdout
-    assert done.stdout.endswith("\n2 edges, 8 requests, 2 errors\n")
-    assert json.loads(jaeger.stdout)["data"] == [
-        {"parent": "web", "child": "orders", "callCount": 4}
-    ]
-    assert len(json.loads(jaeger.stdout)["errors"]) == 1
+    assert code == 1
+    assert "b does not answer: no daemon answers at 127.0.0.1:14957" in table
+    assert table.endswith("\n2 edges, 8 requests, 2 errors\n")
+
+    code, jaeger, _ = ask("--format", "jaeger")
+    assert code == 1
+    assert json.loads(jaeger)["data"] == [{"parent": "web", "child": "orders", "callCount": 4}]
+    assert len(json.loads(jaeger)["errors"]) == 1
 
 
 def test_another_versions_answer_is_a_node_that_does_not_answer(
-    known: stub.Cluster, kubeconfig: str
+    known: stub.Cluster, ask: Ask
 ) -> None:
     known.execs["netra-node-b", "graph"] = Exec(out='{"edges": []}')
-    done = ask(kubeconfig)
+    code, table, _ = ask()
 
-    assert done.returncode == 1
-    assert "b does not answer: its graph is of another kind" in done.stdout
+    assert code == 1
+    assert "b does not answer: its graph is of another kind" in table
 
 
-def test_without_a_daemon_set_it_says_how_to_make_one(known: stub.Cluster, kubeconfig: str) -> None:
-    done = ask(kubeconfig, "-n", "elsewhere")
+def test_without_a_daemon_set_it_says_how_to_make_one(ask: Ask) -> None:
+    code, out, err = ask("-n", "elsewhere")
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "`kubectl apply -f deploy/daemonset.yaml` makes one" in done.stderr
+    assert (code, out) == (1, "")
+    assert "`kubectl apply -f deploy/daemonset.yaml` makes one" in err
+
+
+def test_what_all_nodes_counted_is_written_once_and_again_without_change(ask: Ask) -> None:
+    with elasticsearch_stub.serving(elasticsearch_stub.Store()) as store:
+        first, second = (ask("--write-elasticsearch", store.url) for _ in range(2))
+        written = store.source("jaeger-dependencies-2026-11-21")
+
+    line = "jaeger-dependencies-2026-11-21: 1 link, 8 calls that 2 starts of daemons counted"
+    assert first[:2] == (0, f"{line}\n")
+    assert second[:2] == (0, f"{line}, nothing new\n")
+    assert written["dependencies"] == [{"parent": "web", "child": "orders", "callCount": 8}]

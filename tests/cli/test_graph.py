@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from netra_node.cli.dispatch import dispatch, load
+from tests.cli import elasticsearch_stub
 from tests.cli.admin_stub import answering, unused_port
 from tests.cli.command import netra_node
 from tests.cli.graphs import graph
@@ -59,7 +61,7 @@ def test_another_versions_graph_is_said_to_be_one() -> None:
     "arguments", [("--json", "--format", "jaeger"), ("--context", "x"), ("--format", "dot")]
 )
 def test_flags_that_mean_nothing_together_are_refused(arguments: tuple[str, ...]) -> None:
-    assert run(*arguments).returncode == 2
+    assert dispatch(["graph", *arguments], ["graph"], load) == 2
 
 
 def test_a_bad_port_is_a_configuration_error() -> None:
@@ -67,3 +69,36 @@ def test_a_bad_port_is_a_configuration_error() -> None:
 
     assert done.returncode == 2
     assert "NETRA_PPROF_PORT='nonsense'" in done.stderr
+
+
+def test_it_writes_the_days_document_and_says_so() -> None:
+    with elasticsearch_stub.serving(elasticsearch_stub.Store(credentials="u:p")) as store:
+        url = ("--write-elasticsearch", store.url)
+        with answering(KNOWN) as port:
+            where = {"NETRA_PPROF_PORT": str(port)}
+            done = run(*url, ES_USERNAME="u", ES_PASSWORD="p", **where)
+            refused = run(*url, **where)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "jaeger-dependencies-2026-11-21: 1 link, 4 calls that 1 start of daemons counted\n"
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--write-elasticsearch", "es:9200"), "takes http://HOST"),
+        (("--write-elasticsearch", "http://es", "--index-prefix", "A"), "--index-prefix='A'"),
+        (("--index-prefix", "a"), "use it together with --write-elasticsearch"),
+    ],
+)
+def test_where_nothing_can_be_written_is_a_usage_error(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dispatch(["graph", *arguments], ["graph"], load) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert told in printed.err
