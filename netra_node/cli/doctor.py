@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _this_machine(args: argparse.Namespace) -> int:
-    found = [*_machine(os.environ), *_configuration(os.environ)]
+    found = [*_machine(os.environ), *configuration(os.environ)]
     if args.json:
         print(json.dumps(document(found), indent=2))
     else:
@@ -112,7 +112,8 @@ def _try_kernel(proc: Path) -> Trial:
         return Trial(namespace=f"the trial cannot be started: {error}")
 
 
-def _configuration(environ: Mapping[str, str]) -> Iterator[Check]:
+def configuration(environ: Mapping[str, str]) -> Iterator[Check]:
+    """Check the settings, and what they name: ports, the source of pods, the collector."""
     env = Environment(environ)
     has_source = env.is_set(v.POD_SOURCE) or env.in_cluster
     settings: Settings | None = None

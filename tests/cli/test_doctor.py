@@ -5,10 +5,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from netra_node.cli.doctor import configuration
+from netra_node.cli.doctor_checks import Check, Verdict
 from tests.cli.admin_stub import answering, unused_port
 from tests.cli.command import netra_node
 from tests.cli.test_status_report import pod, status
@@ -16,14 +17,17 @@ from tests.cli.test_status_report import pod, status
 pytestmark = pytest.mark.netns
 
 
+def free_ports() -> dict[str, str]:
+    return {"NETRA_PROMETHEUS_PORT": "0", "NETRA_PPROF_PORT": str(unused_port())}
+
+
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    ports = {"NETRA_PROMETHEUS_PORT": "0", "NETRA_PPROF_PORT": str(unused_port())}
-    return netra_node("doctor", *arguments, **ports | settings)
+    return netra_node("doctor", *arguments, **free_ports() | settings)
 
 
-def found(**settings: str) -> dict[str, dict[str, Any]]:
-    document = json.loads(run("--json", **settings).stdout)
-    return {check["what"]: check for check in document["checks"]}
+def found(**settings: str) -> dict[str, Check]:
+    """What is found of these settings alone, without a process and its trial of the kernel."""
+    return {check.what: check for check in configuration(free_ports() | settings)}
 
 
 @pytest.fixture
@@ -65,26 +69,26 @@ def test_a_port_somebody_else_has_fails() -> None:
         port = taken.getsockname()[1]
         check = found(NETRA_PPROF_PORT=str(port))[f"port {port}"]
 
-    assert check["verdict"] == "failed"
+    assert check.verdict is Verdict.FAILED
 
 
 def test_a_running_daemon_is_found_and_its_port_is_as_it_should_be() -> None:
     with answering(dict(status(pod("web")))) as port:
         checks = found(NETRA_PPROF_PORT=str(port))
 
-    assert checks["daemon"]["found"] == "one runs (pid 4711) and captures 1 pod"
-    assert checks[f"port {port}"]["verdict"] == "ok"
+    assert checks["daemon"].found == "one runs (pid 4711) and captures 1 pod"
+    assert checks[f"port {port}"].verdict is Verdict.OK
 
 
 def test_the_pods_that_ask_for_capture_are_counted(pods_file: str) -> None:
-    assert found(NETRA_POD_SOURCE=pods_file)["pods file"]["found"] == "1 pod to capture"
+    assert found(NETRA_POD_SOURCE=pods_file)["pods file"].found == "1 pod to capture"
 
 
 def test_a_pods_file_that_is_not_there_fails(tmp_path: Path) -> None:
     check = found(NETRA_POD_SOURCE=f"file://{tmp_path}/missing")["pods file"]
 
-    assert check["verdict"] == "failed"
-    assert "no such file" in check["found"]
+    assert check.verdict is Verdict.FAILED
+    assert "no such file" in check.found
 
 
 def test_a_kubelet_that_cannot_be_asked_fails(tmp_path: Path) -> None:
@@ -93,15 +97,15 @@ def test_a_kubelet_that_cannot_be_asked_fails(tmp_path: Path) -> None:
         NETRA_POD_SOURCE="kubelet", NETRA_KUBELET_URL=url, NETRA_CNI_RESULTS=str(tmp_path)
     )
 
-    assert checks["kubelet"]["verdict"] == "failed"
-    assert checks["kubelet"]["found"].startswith(f"kubelet {url} cannot be asked: ")
-    assert checks["CNI results"]["found"] == str(tmp_path)
+    assert checks["kubelet"].verdict is Verdict.FAILED
+    assert checks["kubelet"].found.startswith(f"kubelet {url} cannot be asked: ")
+    assert checks["CNI results"].found == str(tmp_path)
 
 
 def test_certificates_that_are_not_there_fail(tmp_path: Path) -> None:
     check = found(NETRA_POD_SOURCE="kubelet", NETRA_KUBELET_CA=f"{tmp_path}/ca.pem")["kubelet"]
 
-    assert f"{tmp_path}/ca.pem cannot be used" in check["found"]
+    assert f"{tmp_path}/ca.pem cannot be used" in check.found
 
 
 def test_a_collector_is_looked_for_only_where_one_is_set() -> None:
@@ -111,15 +115,15 @@ def test_a_collector_is_looked_for_only_where_one_is_set() -> None:
 def test_a_collector_that_is_away_is_a_warning() -> None:
     check = found(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{unused_port()}")["collector"]
 
-    assert check["verdict"] == "warning"
-    assert check["found"].endswith("connection refused")
+    assert check.verdict is Verdict.WARNING
+    assert check.found.endswith("connection refused")
 
 
 def test_a_collector_that_is_there_is_ok() -> None:
     with answering({}) as port:
         check = found(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")["collector"]
 
-    assert check["verdict"] == "ok"
+    assert check.verdict is Verdict.OK
 
 
 def test_without_privileges_it_says_what_is_missing_and_ends_with_1() -> None:
