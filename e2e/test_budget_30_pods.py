@@ -20,7 +20,7 @@ PODS = [f"pod{number}" for number in range(30)]
 MEBIBYTES = 50
 #: Of one core, in percent; the test's margin is tenfold, as the machine may be anybody's.
 PROMISE, MARGIN = 0.5, 10
-REST_SECONDS = 10
+REST_SECONDS = 5
 CALLERS, REQUESTS = 5, 600
 REQUEST = b"GET /orders/%d HTTP/1.1\r\nHost: b\r\nUser-Agent: e2e\r\n\r\n"
 ANSWER_SIZE = len(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 8\r\n\r\ncaptured")

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.netns]
 
 #: In seconds: a SYN that is lost twice would take three.
 SLOW = 2.5
-ROUNDS = [5, pytest.param(20, marks=pytest.mark.long)]
+ROUNDS = [2, pytest.param(20, marks=pytest.mark.long)]
 #: Into the captured pod, out of it, and between two captured ones.
 ROUTES = (("x", "b"), ("a", "y"), ("a", "b"))
 SIZE = 3000

@@ -156,8 +156,14 @@ def test_for_a_person_it_prints_trees_and_a_table(leftovers: Leftovers) -> None:
     assert max(map(len, lines)) <= 100
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [
+        *((stage, signal.SIGINT) for stage in STAGES),
+        (STAGES[-1], signal.SIGTERM),
+        *(pytest.param(stage, signal.SIGTERM, marks=pytest.mark.long) for stage in STAGES[:-1]),
+    ],
+)
 def test_interrupted_at_any_stage_it_leaves_nothing_behind(
     leftovers: Leftovers, stage: str, number: signal.Signals
 ) -> None:

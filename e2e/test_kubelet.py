@@ -347,7 +347,7 @@ def test_ninety_three_pods_of_a_kubelet_never_hold_the_loop(
         show(kubelet, forms)
         assert until(lambda: len(daemon.status()["pods"]) > 80)
         os.kill(daemon.pid, signal.SIGUSR1)  # from here on somebody may be kept waiting
-        for turn in range(3):
+        for turn in range(2):
             for form in forms:
                 # what a kubelet writes anew all the time, and what counts
                 form["metadata"]["resourceVersion"] = str(turn)

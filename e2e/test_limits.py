@@ -187,7 +187,7 @@ def test_what_a_peer_does_not_take_is_not_kept(
 
     with flat(daemon, 2.0):
         thread = sending(source, BULK)
-        time.sleep(1)  # by then all buffers are full
+        time.sleep(0.5)  # by then all buffers are full
         assert thread.is_alive()
         assert read(sink, len(BULK)) == BULK
         thread.join()

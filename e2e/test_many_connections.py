@@ -46,9 +46,6 @@ def client_ports(request: pytest.FixtureRequest, bed: Testbed, node: Node) -> It
 #: Who calls whom: into a captured pod; and out of one, to a stranger and to another captured pod.
 IN, OUT = ("x", ("b",)), ("a", ("y", "b"))
 WAYS = pytest.mark.parametrize(("caller", "called"), [IN, OUT], ids=["in", "out"])
-RANGES = pytest.mark.parametrize(
-    "client_ports", [DEFAULT, WIDE], indirect=True, ids=["default-ports", "wide-ports"]
-)
 
 
 def run(node: Node, caller: str, called: tuple[str, ...], short: int, live: int) -> swarm.Outcome:
@@ -59,8 +56,16 @@ def run(node: Node, caller: str, called: tuple[str, ...], short: int, live: int)
     return outcome
 
 
-@WAYS
-@RANGES
+@pytest.mark.parametrize(
+    ("client_ports", "caller", "called"),
+    [
+        pytest.param(DEFAULT, *OUT, id="default-ports-out"),
+        pytest.param(WIDE, *IN, id="wide-ports-in"),
+        pytest.param(DEFAULT, *IN, id="default-ports-in", marks=pytest.mark.long),
+        pytest.param(WIDE, *OUT, id="wide-ports-out", marks=pytest.mark.long),
+    ],
+    indirect=["client_ports"],
+)
 def test_none_of_2000_fails_or_is_slow(
     node: Node, daemon: Daemon, client_ports: range, caller: str, called: tuple[str, ...]
 ) -> None:
@@ -75,7 +80,9 @@ def test_none_of_2000_fails_or_is_slow(
 @pytest.mark.long
 @pytest.mark.timeout(300)
 @WAYS
-@RANGES
+@pytest.mark.parametrize(
+    "client_ports", [DEFAULT, WIDE], indirect=True, ids=["default-ports", "wide-ports"]
+)
 def test_none_of_50000_fails_or_is_slow(
     node: Node, daemon: Daemon, client_ports: range, caller: str, called: tuple[str, ...]
 ) -> None:

@@ -17,7 +17,7 @@ from netra_node.testbed import Testbed
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
 
 #: The longest until a change of the file holds: half a second, and patience with a busy machine.
-SOON = 2.0
+SOON = 5.0
 #: What an application sees as its own address unless connections are redirected.
 ANYIP = "192.0.0.8"
 IN, OUT = ("x", "b"), ("b", "x")

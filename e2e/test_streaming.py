@@ -25,8 +25,15 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST = b"0\r\n\r\n"
 #: Longer than a held head would be held.
 LONGER_THAN_HELD = 0.07
-#: For what takes a second or more: the way through both captures alone.
-SLOWLY = pytest.mark.parametrize("route", [BOTH], ids=["both"])
+#: For what takes a second or more: through both captures, and in `make long` through each alone.
+SLOWLY = pytest.mark.parametrize(
+    "route",
+    [
+        pytest.param(BOTH, id="both"),
+        pytest.param(OUTBOUND, id="out", marks=pytest.mark.long),
+        pytest.param(INBOUND, id="in", marks=pytest.mark.long),
+    ],
+)
 
 
 def ok(route: Route, requests: int = 1) -> dict[str, int]:
@@ -94,13 +101,16 @@ def test_a_client_that_leaves_a_stream_is_noticed_by_the_server(
         line.server.close()
 
 
-def test_an_answer_after_five_seconds_of_silence_arrives(node: Node, daemon: Daemon) -> None:
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(5.2, marks=pytest.mark.long)])
+def test_an_answer_after_seconds_of_silence_arrives(
+    node: Node, daemon: Daemon, seconds: float
+) -> None:
     routes = (OUTBOUND, INBOUND, BOTH)
     with recorded(daemon, {"ok": sum(2 * route.captures for route in routes)}):
         lines = [open_line(node, route) for route in routes]
         for line in lines:
             line.ask(b"GET /poll HTTP/1.1\r\nHost: b\r\n\r\n")
-        time.sleep(5.2)
+        time.sleep(seconds)
         for line in lines:
             line.down(OK)
             line.exchange()
@@ -389,7 +399,14 @@ def test_a_head_that_trickles_for_less_than_a_second_gets_its_headers(
     assert declared.count(got) == 1
 
 
-@ROUTES
+@pytest.mark.parametrize(
+    "route",
+    [
+        pytest.param(BOTH, id="both"),
+        pytest.param(INBOUND, id="in"),
+        pytest.param(OUTBOUND, id="out", marks=pytest.mark.long),
+    ],
+)
 def test_a_head_that_trickles_for_over_a_second_is_let_go_and_the_next_gets_headers(
     node: Node, daemon: Daemon, route: Route
 ) -> None:
@@ -517,7 +534,7 @@ def test_a_server_that_speaks_first_is_heard_by_a_client_that_waits(
         line.close()
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [1, pytest.param(60, marks=pytest.mark.long)])
 @pytest.mark.timeout(120)
 def test_whoever_was_silent_for_long_is_heard(node: Node, daemon: Daemon, seconds: int) -> None:
     """A client that says nothing to a server that says nothing, then either of them speaks."""

@@ -33,6 +33,7 @@ def settings(pods_file: Path, **different: str) -> Settings:
 def slots() -> Iterator[Slots]:
     thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     slots = Slots(2)
+    gc.freeze()  # else it collects at its start what the whole session has made
     yield slots
     slots.close()
     gc.unfreeze()  # the daemon keeps what it was built of out of collections

@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from e2e.support.daemon import until
 from netra_node.cli import cluster_view as view
 from netra_node.cli.cluster_api import connect
 from tests.cli import cluster_stub as stub
@@ -30,7 +30,7 @@ def test_forty_nodes_of_which_some_hang_are_asked_side_by_side(
     with stub.serving(known):
         cluster = connect(str(stub.kubeconfig(tmp_path / "config", known.server)), None, {})
         found = view.find(cluster, "netra-system")
-        answers = view.ask_each(cluster, found.daemons, ["status"], 6.0)
+        answers = view.ask_each(cluster, found.daemons, ["status"], 3.0)
 
     assert {answer.daemon.node for answer in answers if answer.document is None} == hanging
     assert all(
@@ -59,14 +59,15 @@ def test_an_interrupted_command_ends_quietly_and_at_once(tmp_path: Path) -> None
         path = stub.kubeconfig(tmp_path / "config", known.server)
         environ = {"PATH": os.environ["PATH"], "KUBECONFIG": str(path)}
         command = [sys.executable, "-m", "netra_node", "status", "--cluster"]
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        until = time.monotonic() + 20
-        while not any(path.endswith("/exec") for path in known.asked) and time.monotonic() < until:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        ) as process:
+            try:
+                assert until(lambda: any(path.endswith("/exec") for path in known.asked))
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=10)
+            finally:
+                process.kill()
 
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err

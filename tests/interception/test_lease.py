@@ -934,7 +934,9 @@ def syns_captured(place: Place) -> int:
 _PACKETS = 2
 
 
-@pytest.mark.parametrize("direction", ["out", "tproxy", "redirect"])
+@pytest.mark.parametrize(
+    "direction", ["out", "tproxy", pytest.param("redirect", marks=pytest.mark.long)]
+)
 def test_a_syn_that_is_sent_again_does_not_draw_again(
     capture: Capture, place: Place, direction: str
 ) -> None:
