@@ -137,7 +137,7 @@ def test_the_graph_is_the_three_calls_and_the_client_is_external(showing: dict[s
 
 def test_a_slow_call_shows_in_the_quantiles(showing: dict[str, Any]) -> None:
     for edge in showing["object"]["edges"]:
-        assert set(edge) == {"source", "destination", "requests", "errors", "p50_ms", "p99_ms"}
+        assert {"p50_ms", "p99_ms", "latency"} < set(edge)
         assert edge["p50_ms"] < 250 < edge["p99_ms"]
 
 
