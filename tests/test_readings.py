@@ -75,6 +75,20 @@ def test_heads_are_read_for_tags_only_where_there_are_any() -> None:
     assert set(fields[1]) - set(fields[0]) == {b"x-session", b"cookie"}
 
 
+def test_x_source_is_the_pods_service_name_until_it_is_said() -> None:
+    sources = []
+    for different in ({}, {"NETRA_HTTP_X_SOURCE_VALUE": "netra"}):
+        made, _ = readings(**different)
+        tracing = made.of(WEB).rules.tracing
+        exchange = Exchange(b"GET", b"/", b"1.1", 1)
+        tracing.begin(
+            Direction.OUTBOUND, exchange, made.of(WEB).rules.parser.request(HEAD % b"/"), 1
+        )
+        sources.append(exchange.source)
+
+    assert sources == [b"shop", b"netra"]
+
+
 def test_pods_never_share_links() -> None:
     made, _ = readings()
     other = replace(WEB, identity=replace(WEB.identity, uid=PodUid("uid-orders")))

@@ -133,17 +133,19 @@ class Tracing:
             declared = self._trace(direction, exchange, view, now)
         if not received_id:
             declared.append((self._request_id_header, exchange.request_id))
-        source = get(self._source) or b""
+        source = get(self._source)
+        if source == b"":
+            source = _later(view, self._source)
         if direction is not _INBOUND and (self._always_source or not source):
             source = self._own_source
             declared.append((self._source_header, source))
-        exchange.source = source
+        exchange.source = source or b""
         return declared
 
     def undeclared(self, exchange: Exchange, view: HeaderView) -> None:
         """Take back what `begin` recorded as written: the head had left before it was complete."""
         exchange.request_id = self._later_request_id(view)
-        exchange.source = view.get(self._source) or b""
+        exchange.source = _later(view, self._source)
 
     def ended(self, exchange: Exchange, now: int) -> None:
         """Tell that an exchange given to `begin` is over; a second time changes nothing."""
@@ -187,5 +189,9 @@ class Tracing:
         return TraceContext(0, 0, 0, SAMPLED | DEBUG)
 
     def _later_request_id(self, view: HeaderView) -> bytes:
-        """Return the first copy of the request id that is not empty: it is an existing one, never changed."""
-        return next(filter(None, view.get_all(self._request_id)), b"")
+        return _later(view, self._request_id)
+
+
+def _later(view: HeaderView, name: bytes) -> bytes:
+    """Return the first copy of a header that is not empty: it is an existing one."""
+    return next(filter(None, view.get_all(name)), b"")

@@ -262,6 +262,18 @@ class TestSource:
         assert b"X-Source" not in pod.names()
         assert exchange.source == b"mine"
 
+    def test_an_empty_one_is_none(self, pod: Pod) -> None:
+        exchange = pod.begin(OUT, (b"x-source", b""))
+
+        assert (b"X-Source", b"web") in pod.declared
+        assert exchange.source == b"web"
+
+    def test_the_applications_own_may_stand_behind_an_empty_one(self, pod: Pod) -> None:
+        exchange = pod.begin(OUT, (b"x-source", b""), (b"x-source", b"mine"))
+
+        assert b"X-Source" not in pod.names()
+        assert exchange.source == b"mine"
+
     def test_force_overwrites_the_applications_own(self) -> None:
         pod = Pod(TracingOptions(source=b"web", force_source=True))
 

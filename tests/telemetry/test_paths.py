@@ -49,6 +49,12 @@ def test_templates_apply_in_order_before_ids_are_collapsed() -> None:
     assert PathNames(templates).name("/u/ann/cart/42") == "/cart/{user}/{id}"
 
 
+def test_a_rule_may_look_for_the_signs_that_separate_rules() -> None:
+    templates = parse_templates(r"/a\x3b\d+=>/a\073{n};/b=\x3e=>/b")
+
+    assert PathNames(templates).name("/a;7/b=>") == "/a;{n}/b"
+
+
 def test_a_regexp_sees_at_most_512_characters() -> None:
     names = PathNames(parse_templates("b+$=>B"), collapse=False)
 
