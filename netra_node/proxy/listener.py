@@ -98,11 +98,6 @@ class Listeners:
         if not self._paused:
             await accepting.resume()
 
-    @property
-    def paused(self) -> bool:
-        """Whether connections are left in the kernel's queue."""
-        return self._paused
-
     def pause(self) -> None:
         """Accept nothing until `resume`; what connects meanwhile waits in the kernel's queue."""
         self._paused = True
