@@ -18,7 +18,7 @@ from netra_node.core.addresses import ClientAddr, OriginalDst, PodUid
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import ConnectionRecord, Direction, Exchange, Outcome
 from netra_node.core.trace_context import TraceContext
-from netra_node.http_client import Client, parse_target
+from netra_node.http_client import Client, Target
 from netra_node.telemetry.destinations import OtlpCollector
 from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.hub import Telemetry, TelemetryOptions
@@ -91,6 +91,9 @@ class Rotel:
         self._log = directory / "rotel.out"
         self._process: subprocess.Popen[bytes] | None = None
 
+    def target(self) -> Target:
+        return Target("127.0.0.1", self.http, "/v1/traces")
+
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
@@ -141,7 +144,7 @@ def rotel(sink: Sink, tmp_path: Path) -> Iterator[Rotel]:
 
 @pytest.fixture(params=[False, True], ids=["plain", "gzip"])
 async def telemetry(request: pytest.FixtureRequest, rotel: Rotel) -> AsyncIterator[Telemetry]:
-    target = parse_target(f"http://127.0.0.1:{rotel.http}/v1/traces")
+    target = rotel.target()
     limits = ExportLimits(delay=0.05)
     collector = OtlpCollector(target, gzip=request.param, limits=limits)
     made = Telemetry(TelemetryOptions((collector,)))
@@ -256,7 +259,7 @@ async def test_spans_wait_while_the_collector_restarts(
 
 
 async def test_the_collector_tells_sense_from_garbage(rotel: Rotel) -> None:
-    poster = Client(parse_target(f"http://127.0.0.1:{rotel.http}/v1/traces"), CONTENT_TYPE, 5)
+    poster = Client(rotel.target(), CONTENT_TYPE, 5)
 
     answer = await poster.post(b"\x0a\xff\xff")
     poster.close()

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from netra_node.core.addresses import authority
 
@@ -37,30 +36,6 @@ class Target:
     def authority(self) -> str:
         """The Host field (RFC 9110 §7.2), also fit for a log line."""
         return authority(self.host, self.port)
-
-
-def parse_target(url: str, authorities: str | None = None) -> Target:
-    """Read an http or https URL; `authorities` is a file of certificates to trust instead of the system's.
-
-    Raises ValueError naming what is wrong, without the URL's user information, and OSError for an unreadable file.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        message = "expected http://HOST[:PORT]/PATH or https://…"
-        raise ValueError(message)
-    if parts.username is not None:
-        message = "user information in a URL is not sent; use a header"
-        raise ValueError(message)
-    secure = parts.scheme == "https"
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    port = parts.port if parts.port is not None else (443 if secure else 80)
-    return Target(parts.hostname, port, path, _context(authorities) if secure else None)
-
-
-def _context(authorities: str | None) -> "ssl.SSLContext":
-    import ssl  # noqa: PLC0415 - 2 MB that plain HTTP does without
-
-    return ssl.create_default_context(cafile=authorities)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from netra_node.http_client import Client, Target, TransportError, parse_target
+from netra_node.http_client import Client, Target, TransportError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -225,37 +224,5 @@ async def test_a_server_that_says_nothing_is_a_transport_error_in_time() -> None
         await left.wait()
 
 
-def test_a_target_has_the_default_port_of_its_scheme() -> None:
-    assert parse_target("http://c/v1/traces?x=1") == Target("c", 80, "/v1/traces?x=1")
-    assert parse_target("https://c").port == 443
-
-
 def test_an_ipv6_target_is_bracketed_in_the_host_field() -> None:
-    assert parse_target("http://[::1]:4318/v1").authority == "[::1]:4318"
-
-
-def test_https_verifies_the_collector() -> None:
-    tls = parse_target("https://c").tls
-
-    assert tls is not None
-    assert (tls.verify_mode, tls.check_hostname) == (ssl.CERT_REQUIRED, True)
-
-
-@pytest.mark.parametrize(
-    "url", ["ftp://c", "c:4318", "", "http://", "http://c:x", "http://c:99999"]
-)
-def test_a_malformed_url_is_an_error(url) -> None:
-    with pytest.raises(ValueError, match=r"expected|[Pp]ort"):
-        parse_target(url)
-
-
-def test_user_information_is_refused_without_being_repeated() -> None:
-    with pytest.raises(ValueError, match="use a header") as caught:
-        parse_target("http://user:secret@c")
-
-    assert "secret" not in str(caught.value)
-
-
-def test_an_unreadable_certificate_file_is_an_error(tmp_path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        parse_target("https://c", str(tmp_path / "missing.pem"))
+    assert Target("::1", 4318, "/v1").authority == "[::1]:4318"

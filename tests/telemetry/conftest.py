@@ -12,6 +12,7 @@ from netra_node.core.addresses import ClientAddr, OriginalDst, PodUid
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import ConnectionRecord, Direction, Exchange, Outcome
 from netra_node.core.trace_context import TraceContext
+from netra_node.http_client import Target
 
 MakeExchange = Callable[..., Exchange]
 MakeConnection = Callable[..., ConnectionRecord]
@@ -96,7 +97,11 @@ class HttpSink:
 
     def __init__(self) -> None:
         self.requests: list[tuple[bytes, bytes]] = []
-        self.url = ""
+        self.port = 0
+
+    def target(self, path: str) -> Target:
+        """Where it takes requests at `path`."""
+        return Target("127.0.0.1", self.port, path)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -112,7 +117,7 @@ class HttpSink:
 async def http_sink() -> AsyncIterator[HttpSink]:
     sink = HttpSink()
     server = await asyncio.start_server(sink.serve, "127.0.0.1", 0)
-    sink.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    sink.port = server.sockets[0].getsockname()[1]
     yield sink
     server.close()
     # the exporters' ends are aborted: the handlers see that on the next turns

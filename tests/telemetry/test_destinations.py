@@ -4,7 +4,6 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from netra_node.core.records import Direction
-from netra_node.http_client import parse_target
 from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.destinations import OtlpCollector, make_exporter
 from netra_node.telemetry.export import ExportLimits
@@ -34,7 +33,7 @@ def export(identity, make_connection, make_exchange):
 
 
 async def test_otlp_is_posted_with_its_headers(http_sink, export) -> None:
-    target = parse_target(f"{http_sink.url}/v1/traces")
+    target = http_sink.target("/v1/traces")
 
     results = await export(OtlpCollector(target, (("X-Key", "k"),), limits=LIMITS))
 

@@ -12,7 +12,6 @@ from prometheus_client.openmetrics.parser import (
 from netra_node.core.addresses import PodUid
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import Direction, Observer
-from netra_node.http_client import parse_target
 from netra_node.telemetry.destinations import OtlpCollector
 from netra_node.telemetry.export import ExportLimits
 from netra_node.telemetry.hub import Telemetry, TelemetryOptions
@@ -200,7 +199,7 @@ async def test_spans_reach_every_destination_and_are_counted(
 ) -> None:
     limits = ExportLimits(delay=0.01)
     destinations = [
-        OtlpCollector(parse_target(f"{http_sink.url}/{name}"), limits=limits) for name in ("a", "b")
+        OtlpCollector(http_sink.target(f"/{name}"), limits=limits) for name in ("a", "b")
     ]
     telemetry = Telemetry(TelemetryOptions(tuple(destinations)))
     telemetry.start()

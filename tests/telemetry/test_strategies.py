@@ -9,7 +9,7 @@ import pytest
 
 from netra_node.core.records import Direction, Exchange
 from netra_node.core.remote_sampling import RemoteSampler
-from netra_node.http_client import TransportError, parse_target
+from netra_node.http_client import Target, TransportError
 from netra_node.telemetry.schemas import SpanOptions, schema_for
 from netra_node.telemetry.strategies import Strategies, StrategyServer, operation_of
 
@@ -206,7 +206,7 @@ def test_a_real_server_is_asked_by_name(url: str, requested: str) -> None:
         listener = await asyncio.start_server(serve, "127.0.0.1", 0)
         async with listener:
             port = listener.sockets[0].getsockname()[1]
-            server = StrategyServer(parse_target(f"http://127.0.0.1:{port}{url}"), "us/1")
+            server = StrategyServer(Target("127.0.0.1", port, url), "us/1")
             with pytest.raises(TransportError, match="status 404"):
                 await server.ask("unknown")
             return await server.ask("shop & co/é")
