@@ -48,6 +48,8 @@ _MESHES = {
     "consul-dataplane": "Consul",
     "istio-proxy": "Istio",
     "linkerd-proxy": "Linkerd",
+    # without its sidecar its rules lead nowhere
+    "netra-init": "netramesh",
     "netra-sidecar": "netramesh",
 }
 _ATTRIBUTE_OF_KIND = {

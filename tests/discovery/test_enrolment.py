@@ -106,6 +106,7 @@ def test_the_daemons_own_pod_is_refused() -> None:
         ("linkerd-proxy", "Linkerd"),
         ("consul-dataplane", "Consul"),
         ("netra-sidecar", "netramesh"),
+        ("netra-init", "netramesh"),
     ],
 )
 def test_a_pod_of_another_mesh_is_refused(kind: str, name: str, mesh: str) -> None:
