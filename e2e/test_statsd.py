@@ -61,7 +61,7 @@ def counting(bed: Testbed, directory: Path, port: int) -> Iterator[Daemon]:
     settings = {
         "NETRA_STATSD_ENABLED": "true",
         "NETRA_STATSD_ADDRESS": f"localhost:{port}",
-        "NETRA_STATSD_PREFIX": "shop.web.",
+        "NETRA_STATSD_PREFIX": "shop.{service}.",
         "NETRA_HTTP_TRACING_IGNORED_PATHS": "/health",
         "NETRA_DRAIN_MILLISECONDS": "200",
     }
@@ -113,11 +113,11 @@ def test_finished_traced_inbound_answers_are_counted_and_nothing_else(
     assert read(server, 1) == b""
     ask(inbound, LAST)
 
-    assert sink.until(f"shop.web.inbound.{LAST}") == {
-        "shop.web.inbound.200": 2,
-        "shop.web.inbound.503": 1,
-        "shop.web.inbound.206": 1,
-        f"shop.web.inbound.{LAST}": 1,
+    assert sink.until(f"shop.b.inbound.{LAST}") == {
+        "shop.b.inbound.200": 2,
+        "shop.b.inbound.503": 1,
+        "shop.b.inbound.206": 1,
+        f"shop.b.inbound.{LAST}": 1,
     }
 
 
@@ -129,10 +129,10 @@ def test_many_answers_are_all_counted_in_few_datagrams(
         ask(pair, 200 + number % 200)
     ask(pair, LAST)
 
-    counts = sink.until(f"shop.web.inbound.{LAST}")
+    counts = sink.until(f"shop.b.inbound.{LAST}")
 
     assert sum(counts.values()) == 401
-    assert set(counts) == {f"shop.web.inbound.{status}" for status in (*range(200, 400), LAST)}
+    assert set(counts) == {f"shop.b.inbound.{status}" for status in (*range(200, 400), LAST)}
     assert max(sink.sizes) <= MAX_DATAGRAM
 
 
@@ -145,7 +145,7 @@ def test_a_server_that_is_away_mutes_nothing(node: Node, counting: Daemon, port:
     sink = Sink(port)
     with sink.socket:
         ask(pair, LAST)
-        assert sink.until(f"shop.web.inbound.{LAST}")[f"shop.web.inbound.{LAST}"] == 1
+        assert sink.until(f"shop.b.inbound.{LAST}")[f"shop.b.inbound.{LAST}"] == 1
     said = [line for line in counting.log.read_text().splitlines() if "StatsD" in line]
     assert len(said) == 1
     assert "counts for StatsD do not reach localhost port" in said[0]
@@ -203,11 +203,11 @@ def test_the_real_statsd_counts_what_it_is_told(
                 ask(pair, 200 + number % 60)
             ask(pair, LAST)
 
-            assert until(lambda: f"shop.web.inbound.{LAST}" in told(management))
+            assert until(lambda: f"shop.b.inbound.{LAST}" in told(management))
             counters = told(management)
             ours = {name: count for name, count in counters.items() if name.startswith("shop.")}
             assert sum(ours.values()) == 301
-            assert ours["shop.web.inbound.200"] == 5
+            assert ours["shop.b.inbound.200"] == 5
             assert counters["statsd.bad_lines_seen"] == 0
         finally:
             statsd.terminate()

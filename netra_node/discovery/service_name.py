@@ -5,6 +5,7 @@ Does not belong here: how a pod is read (`pod`), what else telemetry says of it 
 
 import re
 import string
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -42,16 +43,21 @@ class ServiceTemplate:
 
 def parse_template(text: str) -> ServiceTemplate:
     """Read a template such as `{namespace}.{workload}`. Raises ValueError naming what is wrong."""
+    check_fields(text, FIELDS)
+    if len(text) > MAX_NAME or not text.isprintable():
+        _refuse("holds control characters or is too long")
+    return ServiceTemplate(text)
+
+
+def check_fields(text: str, known: Collection[str]) -> None:
+    """Raise ValueError naming a field that a template has and that is none of the `known`, or braces that make none."""
     try:
         parsed = list(string.Formatter().parse(text))
     except ValueError as error:
         _refuse(f"has unbalanced braces ({error})")
     for _, name, spec, conversion in parsed:
-        if name is not None and (name not in FIELDS or spec or conversion):
+        if name is not None and (name not in known or spec or conversion):
             _refuse(f"has the unknown field {{{name}}}")
-    if len(text) > MAX_NAME or not text.isprintable():
-        _refuse("holds control characters or is too long")
-    return ServiceTemplate(text)
 
 
 def _refuse(why: str) -> NoReturn:

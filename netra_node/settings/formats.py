@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 from netra_node.core import ports
 from netra_node.core import ratio as core_ratio
 from netra_node.core.addresses import authority
+from netra_node.discovery.service_name import check_fields
+from netra_node.telemetry.statsd import FIELDS as METRIC_FIELDS
 
 T = TypeVar("T")
 
@@ -352,9 +354,10 @@ def host_port(value: str) -> tuple[str, int]:
 
 
 def metric_prefix(value: str) -> str:
-    """Read what is put before StatsD's names: one dot at its end is netramesh's to add or the user's, never two."""
+    """Read what is put before StatsD's names, `{fields}` allowed: one dot at its end is ours to add or the user's, never two."""
     if ":" in value or "|" in value:
         _refuse("holds : or |, which end a name")
+    check_fields(value, METRIC_FIELDS)
     if len(text(value).encode()) > _MAX_METRIC_PREFIX:
         _refuse("too long")
     return value.removesuffix(".") + "."

@@ -18,6 +18,7 @@ from netra_node.discovery.service_name import FIELDS, parse_template
 from netra_node.settings import formats
 from netra_node.telemetry import schemas
 from netra_node.telemetry.paths import parse_patterns, parse_templates
+from netra_node.telemetry.statsd import FIELDS as METRIC_FIELDS
 
 T = TypeVar("T")
 
@@ -712,11 +713,15 @@ STATSD_ADDRESS = Variable(
 )
 STATSD_PREFIX = Variable(
     "NETRA_STATSD_PREFIX",
-    Format(formats.metric_prefix, "a name of at most 512 bytes without : and |"),
+    Format(
+        formats.metric_prefix,
+        "a name of at most 512 bytes without : and |, with fields "
+        + " ".join(f"{{{field}}}" for field in METRIC_FIELDS),
+    ),
     "",
-    "What those names begin with, a dot at its end or not.",
+    "What those names begin with, a dot at its end or not; a field tells pods or services apart, as a prefix for each sidecar did.",
     Origin.NETRAMESH,
-    difference="unset, a name begins with inbound, where netramesh sent .inbound (which a single dot as prefix still gives)",
+    difference="one for the node, with fields where each sidecar had its own; unset, a name begins with inbound, where netramesh sent .inbound (which a single dot as prefix still gives)",
 )
 
 # The daemon

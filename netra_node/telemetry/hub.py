@@ -121,7 +121,7 @@ class Telemetry:
         if known is not None and known.owner.identity == identity:
             return known
         self._tidy()
-        count = None if self._statsd is None else self._statsd.count
+        count = None if self._statsd is None else self._statsd.counter(identity)
         made = PodObserver(identity, self.metrics, self.directory, self._sink, count)
         self.forget(identity.uid)
         self._observers[identity.uid] = made

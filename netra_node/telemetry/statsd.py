@@ -8,26 +8,33 @@ it would look like a burst.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from typing import Final, Protocol
 
+from netra_node.core.identity import PodIdentity
 from netra_node.core.records import Exchange, Outcome
 
 #: What fits an Ethernet frame with IPv6 and UDP headers, and what netramesh's client kept to.
 MAX_DATAGRAM: Final = 1440
 _PERIOD: Final = 0.1
-#: Statuses sent in one turn of the loop; a server that invents more waits for the next.
-_AT_ONCE: Final = 64
+#: Bytes sent in one turn of the loop, at up to 10 µs for a datagram; more waits for the next.
+_AT_ONCE: Final = 16 * MAX_DATAGRAM
 _SWITCHING_PROTOCOLS: Final = 101
+
+#: What a prefix may name.
+FIELDS: Final = ("namespace", "pod", "service")
+#: What some server or storage takes for something else in a name; dots make a hierarchy, as in netramesh's names of services.
+_UNUSUAL = re.compile("[^A-Za-z0-9_.-]")
 
 _OK = Outcome.OK
 
 
 @dataclass(frozen=True, slots=True)
 class StatsdServer:
-    """Where StatsD listens; `prefix` goes before every name as it is, its dot included, at most 512 bytes."""
+    """Where StatsD listens. `prefix`, with `{fields}` of FIELDS, goes before every name, its dot included: at most 512 bytes."""
 
     host: str
     port: int
@@ -52,9 +59,9 @@ class Statsd:
 
     def __init__(self, prefix: str, sender: Sender) -> None:
         """`prefix` as a `StatsdServer` has it."""
-        self._name = f"{prefix}inbound."
+        self._prefix = prefix
         self._sender = sender
-        self._counts: dict[int, int] = {}
+        self._counts: dict[tuple[str, int], int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -63,12 +70,18 @@ class Statsd:
         self._loop = asyncio.get_running_loop()
         self._sender.start()
 
-    def count(self, exchange: Exchange) -> None:
-        """Count an inbound exchange that is traced, sampled or not, if its answer was finished and changed no protocol."""
+    def counter(self, pod: PodIdentity) -> Callable[[Exchange], None]:
+        """Return what counts an inbound exchange of `pod` that is traced, sampled or not, if its answer was finished and changed no protocol."""
+        fields = {"namespace": pod.namespace, "pod": pod.name, "service": pod.service}
+        safe = {field: _UNUSUAL.sub("_", value) for field, value in fields.items()}
+        return partial(self._count, f"{self._prefix.format_map(safe)}inbound.")
+
+    def _count(self, name: str, exchange: Exchange) -> None:
         status = exchange.status
         if exchange.outcome is not _OK or status == _SWITCHING_PROTOCOLS:
             return
-        self._counts[status] = self._counts.get(status, 0) + 1
+        key = (name, status)
+        self._counts[key] = self._counts.get(key, 0) + 1
         if self._timer is None and self._loop is not None:
             self._timer = self._loop.call_later(_PERIOD, self._tick, self._loop)
 
@@ -87,8 +100,13 @@ class Statsd:
         self._send_some()
 
     def _send_some(self) -> None:
-        some = [(status, self._counts.pop(status)) for status in [*islice(self._counts, _AT_ONCE)]]
-        for datagram in packed(f"{self._name}{status}:{count}|c" for status, count in some):
+        lines: list[str] = []
+        size = 0
+        while self._counts and size < _AT_ONCE:
+            name, status = key = next(iter(self._counts))
+            lines.append(f"{name}{status}:{self._counts.pop(key)}|c")
+            size += len(lines[-1])
+        for datagram in packed(lines):
             with contextlib.suppress(OSError):
                 self._sender.send(datagram)
 

@@ -371,7 +371,13 @@ def test_the_port_of_a_host_is_a_number(port: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "prefix"),
-    [("shop", "shop."), ("shop.web.", "shop.web."), ("a..", "a.."), (".", ".")],
+    [
+        ("shop", "shop."),
+        ("shop.web.", "shop.web."),
+        ("a..", "a.."),
+        (".", "."),
+        ("{namespace}.{service}", "{namespace}.{service}."),
+    ],
 )
 def test_of_the_dots_behind_a_metric_prefix_one_is_what_separates_it(
     value: str, prefix: str
@@ -379,9 +385,9 @@ def test_of_the_dots_behind_a_metric_prefix_one_is_what_separates_it(
     assert formats.metric_prefix(value) == prefix
 
 
-@pytest.mark.parametrize("value", ["a:b", "a|b", "a\nb", "\u00e4" * 257])
+@pytest.mark.parametrize("value", ["a:b", "a|b", "a\nb", "\u00e4" * 257, "{workload}", "a{"])
 def test_a_metric_prefix_cannot_end_a_name_or_fill_a_datagram(value: str) -> None:
-    with pytest.raises(ValueError, match=r"end a name|control|too long"):
+    with pytest.raises(ValueError, match=r"end a name|control|too long|field|braces"):
         formats.metric_prefix(value)
 
 

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netra_node.core.addresses import PodUid
+from netra_node.core.identity import PodIdentity
 from netra_node.core.records import Outcome
 from netra_node.telemetry.statsd import MAX_DATAGRAM, Statsd, packed
 from tests.telemetry.conftest import MakeExchange, RunVirtually
 
+POD = PodIdentity(PodUid("u"), "shop", "orders-1", "orders")
 _LINE = re.compile(r"(?P<name>.+):(?P<count>[0-9]+)\|c")
 
 
@@ -57,8 +60,9 @@ def test_answers_are_summed_up_by_status(
     async def go() -> None:
         statsd = Statsd("shop.", sent)
         statsd.start()
+        count = statsd.counter(POD)
         for status in (200, 200, 404, 200):
-            statsd.count(make_exchange(status=status))
+            count(make_exchange(status=status))
         await asyncio.sleep(1)
 
     run_virtually(go())
@@ -74,12 +78,32 @@ def test_without_a_prefix_a_name_has_no_dot_before_it(
     async def go() -> None:
         statsd = Statsd("", sent)
         statsd.start()
-        statsd.count(make_exchange())
+        count = statsd.counter(POD)
+        count(make_exchange())
         await statsd.stop()
 
     run_virtually(go())
 
     assert sent.counts() == {"inbound.200": 1}
+
+
+def test_a_prefix_may_tell_services_and_pods_apart(
+    sent: Sent, make_exchange: MakeExchange, run_virtually: RunVirtually
+) -> None:
+    async def go() -> None:
+        statsd = Statsd("x.{namespace}.{service}.{pod}.", sent)
+        statsd.start()
+        other = PodIdentity(PodUid("v"), "shop", "a:b|c\n-1", "shop.web \u00fc")
+        for pod in (POD, other, POD):
+            statsd.counter(pod)(make_exchange())
+        await statsd.stop()
+
+    run_virtually(go())
+
+    assert sent.counts() == {
+        "x.shop.orders.orders-1.inbound.200": 2,
+        "x.shop.shop.web__.a_b_c_-1.inbound.200": 1,
+    }
 
 
 def test_they_are_sent_every_100_ms_while_there_are_any(
@@ -88,9 +112,10 @@ def test_they_are_sent_every_100_ms_while_there_are_any(
     async def go() -> None:
         statsd = Statsd("", sent)
         statsd.start()
+        count = statsd.counter(POD)
         await asyncio.sleep(10)
         for _ in range(50):
-            statsd.count(make_exchange())
+            count(make_exchange())
             await asyncio.sleep(0.01)
         await asyncio.sleep(10)
 
@@ -119,7 +144,8 @@ def test_what_is_no_finished_answer_is_not_counted(
     async def go() -> None:
         statsd = Statsd("", sent)
         statsd.start()
-        statsd.count(make_exchange(**fields))
+        count = statsd.counter(POD)
+        count(make_exchange(**fields))
         await statsd.stop()
 
     run_virtually(go())
@@ -133,11 +159,12 @@ def test_what_nobody_takes_is_dropped_and_what_comes_later_is_sent(
     async def go() -> None:
         statsd = Statsd("", sent)
         statsd.start()
+        count = statsd.counter(POD)
         sent.failure = BlockingIOError()
-        statsd.count(make_exchange(status=500))
+        count(make_exchange(status=500))
         await asyncio.sleep(1)
         sent.failure = None
-        statsd.count(make_exchange(status=200))
+        count(make_exchange(status=200))
         await asyncio.sleep(1)
 
     run_virtually(go())
@@ -149,17 +176,19 @@ def test_a_server_that_invents_statuses_gets_a_few_datagrams_at_a_time(
     sent: Sent, make_exchange: MakeExchange, run_virtually: RunVirtually
 ) -> None:
     async def go() -> None:
-        statsd = Statsd("", sent)
+        statsd = Statsd("x" * 200 + ".", sent)
         statsd.start()
+        count = statsd.counter(POD)
         for status in range(200, 1000):
-            statsd.count(make_exchange(status=status))
+            count(make_exchange(status=status))
         await asyncio.sleep(5)
 
     run_virtually(go())
 
     at_once = Counter(at for at, _ in sent.datagrams)
-    assert max(at_once.values()) <= 2
-    assert sent.counts() == {f"inbound.{status}": 1 for status in range(200, 1000)}
+    assert max(at_once.values()) <= 20
+    assert sent.counts() == {f"{'x' * 200}.inbound.{status}": 1 for status in range(200, 1000)}
+    assert len(at_once) > 5
 
 
 def test_what_was_counted_last_is_sent_at_the_stop(
@@ -168,11 +197,12 @@ def test_what_was_counted_last_is_sent_at_the_stop(
     async def go() -> None:
         statsd = Statsd("", sent)
         statsd.start()
+        count = statsd.counter(POD)
         for status in range(200, 500):
-            statsd.count(make_exchange(status=status))
+            count(make_exchange(status=status))
         await statsd.stop()
         assert sent.stopped
-        statsd.count(make_exchange())
+        count(make_exchange())
         await asyncio.sleep(1)
 
     run_virtually(go())
