@@ -8,14 +8,15 @@ import pytest
 
 from e2e.golden.cases import CASES, play
 from e2e.golden.decoded import otlp, text
+from netra_node.core.tags import DEBUG_ID_TAG
 from netra_node.telemetry import netramesh, spans
 from netra_node.telemetry.clock import WallClock
 from netra_node.telemetry.memory import RecentSpans
 from netra_node.telemetry.schemas import NAMES, NETRAMESH, OTEL, SpanOptions, schema_for
 
 GOLDEN = Path(__file__).with_name("golden")
-#: What the cases map headers and cookies to.
-MAPPED = {"session", "name", "app"}
+#: What the cases map headers and cookies to, and Jaeger's debug id.
+MAPPED = {"session", "name", "app", DEBUG_ID_TAG}
 #: Netramesh's tags in their order; those of the operator stand behind the sampler's.
 ORDER = (
     "sampler.type",

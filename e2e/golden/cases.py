@@ -151,6 +151,7 @@ CASES: Final = (
     ),
     Case("mapped tags of a child", IN, request(b"GET /tags", b"X-Session: s-1", _TRACEPARENT[:-2])),
     Case("mapped tags of an outbound request", OUT, request(b"GET /tags", b"X-Session: s-1")),
+    Case("a debug id of Jaeger's", IN, request(b"GET /bug", b"jaeger-debug-id: case-7")),
     Case("an ignored path", IN, request(b"GET /health?deep=1")),
     Case("a probe of the kubelet", IN, request(b"GET /ready", b"User-Agent: kube-probe/1.31")),
     Case("a sampler with a number", IN, request(b"GET /half"), sampler=_HALF),

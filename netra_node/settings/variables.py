@@ -117,6 +117,7 @@ _CAPTURED_PORTS = Format(formats.port_set_or_all, PORT_LIST_OR_ALL)
 _PROBABILITY = Format(formats.ratio, ratio.FORMAT)
 _USER_ID = Format(formats.integer(0, 2**32 - 2), "a number, 0..4294967294, not a name")
 _COMPRESSION = _one_of("none", "gzip")
+_TAG_DIFFERENCE = "at most 32 names, and 2 KiB for each request; a tag that spans have anyway is left alone; what is skipped is told; blanks do not count"
 _TAG_MAP = Format(formats.tag_map, "name:tag,name2:tag2; other items are skipped with a warning")
 _PATH = Format(formats.absolute_path, "an absolute path")
 
@@ -382,9 +383,10 @@ IGNORED_PATHS = Variable(
     Format(formats.path_rules, "paths, comma-separated, /beginnings/*"),
     "",
     "Decoded paths, without query, that get no span and no trace header; compared exactly, but for a star at the end, which stands for any "
-    "rest (in netramesh for itself).",
+    "rest.",
     Origin.NETRAMESH,
-    difference="a star at the end stands for any rest",
+    difference="a star at the end stands for any rest, where it stood for itself; an outbound request gets no trace header, where netramesh "
+    "added that of the request that caused it",
 )
 IGNORED_PATTERNS = Variable(
     "NETRA_HTTP_TRACING_IGNORED_PATTERNS",
@@ -397,9 +399,10 @@ HEADER_TAGS = Variable(
     "HTTP_HEADER_TAG_MAP",
     _TAG_MAP,
     "",
-    "Headers of inbound requests that begin a trace, in any case, and the tags or attributes their first value becomes, up to 256 bytes. "
-    "At most 32; a tag that spans have anyway is left alone, with a warning.",
+    "Headers of inbound requests that begin a trace, in any case, and the tags or attributes that their first value becomes, up to 256 "
+    "bytes.",
     Origin.NETRAMESH,
+    difference=_TAG_DIFFERENCE,
 )
 COOKIE_TAGS = Variable(
     "HTTP_COOKIE_TAG_MAP",
@@ -407,6 +410,7 @@ COOKIE_TAGS = Variable(
     "",
     "The same for cookies, case-sensitive.",
     Origin.NETRAMESH,
+    difference=_TAG_DIFFERENCE,
 )
 CONTEXT_EXPIRATION = Variable(
     "NETRA_TRACING_CONTEXT_EXPIRATION_MILLISECONDS",
