@@ -4,8 +4,9 @@ import contextlib
 import http.server
 import json
 import socket
-import threading
 from collections.abc import Iterator
+
+from tests.cli import http_stub
 
 
 @contextlib.contextmanager
@@ -23,15 +24,8 @@ def answering(body: bytes | dict[str, object], status: int = 200) -> Iterator[in
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_stub.serving(Handler) as url:
+        yield int(url.rpartition(":")[2])
 
 
 def unused_port() -> int:

@@ -10,7 +10,6 @@ import hashlib
 import http.server
 import json
 import re
-import ssl
 import struct
 import threading
 from collections.abc import Iterator
@@ -19,8 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.cli import http_stub
+
 TOKEN = "stub-token"
-CERTIFICATE = Path(__file__).resolve().parents[1] / "discovery" / "tls" / "kubelet.pem"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
@@ -207,35 +207,15 @@ def _outcome(told: Exec) -> dict[str, Any]:
     }
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that distrust the certificate or give up are what is tested."""
-
-
 @contextlib.contextmanager
 def serving(cluster: Cluster, *, tls: bool = False) -> Iterator[Cluster]:
     """Yield the cluster with `server` set, as long as its API server answers there."""
     handler = type("Handler", (_Handler,), {"cluster": cluster})
-    server = _Server(("127.0.0.1", 0), handler)
-    if tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE)
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    cluster.server = f"http{'s' * tls}://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield cluster
-    finally:
-        cluster.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_stub.serving(handler, tls=tls) as cluster.server:
+        try:
+            yield cluster
+        finally:
+            cluster.released.set()
 
 
 def kubeconfig(

@@ -9,17 +9,16 @@ import contextlib
 import http.server
 import json
 import re
-import ssl
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-CERTIFICATE = Path(__file__).resolve().parents[1] / "discovery" / "tls" / "kubelet.pem"
+from tests.cli import http_stub
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -175,33 +174,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that distrust the certificate or give up are what is tested."""
-
-
 @contextlib.contextmanager
 def serving(store: Store, *, tls: bool = False) -> Iterator[Store]:
     """Yield the store with `url` set, as long as it answers there."""
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}))
-    if tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE)
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    store.url = f"http{'s' * tls}://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    handler = type("Handler", (_Handler,), {"store": store})
+    with http_stub.serving(handler, tls=tls) as store.url:
         yield store
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def jaeger(store: Store, *days: str, now: str, prefix: str = "") -> dict[tuple[str, str], int]:

@@ -12,6 +12,7 @@ from netra_node.cli.cluster_terms import ClusterError, ConfigurationError, Right
 from tests.cli import cluster_stub as stub
 from tests.cli.admin_stub import answering, unused_port
 from tests.cli.cluster_stub import Exec
+from tests.cli.http_stub import CERTIFICATE
 
 LABELS = "app.kubernetes.io/name=netra-node"
 POD = ("netra-system", "netra-node-a", "netra-node")
@@ -220,7 +221,7 @@ def test_an_answer_that_is_not_the_apis_is_told(known: stub.Cluster, tmp_path: P
 def test_over_tls_lists_and_commands_trust_the_kubeconfigs_authority(tmp_path: Path) -> None:
     known = stub.Cluster(execs={("netra-node-a", "status"): Exec(out="{}")})
     with stub.serving(known, tls=True):
-        trusted = {"certificate-authority": str(stub.CERTIFICATE)}
+        trusted = {"certificate-authority": str(CERTIFICATE)}
         path = stub.kubeconfig(tmp_path / "config", known.server, **trusted)
         cluster = connect(str(path), None, {})
 

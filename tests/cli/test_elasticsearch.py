@@ -15,6 +15,7 @@ from netra_node.cli.elasticsearch import (
 )
 from tests.cli import elasticsearch_stub as stub
 from tests.cli.admin_stub import answering, unused_port
+from tests.cli.http_stub import CERTIFICATE
 
 INDEX = "jaeger-dependencies-2026-11-21"
 SECRET = "p@ss:w/rd"
@@ -204,7 +205,7 @@ def test_a_prefix_that_no_index_may_have_is_refused(prefix: str) -> None:
 
 def test_a_certificate_that_a_named_authority_signed_is_trusted() -> None:
     with stub.serving(stub.Store(), tls=True) as known:
-        store = store_at(known.url, ES_TLS_CA=str(stub.CERTIFICATE))
+        store = store_at(known.url, ES_TLS_CA=str(CERTIFICATE))
 
         assert store.create(INDEX, "d", {})
 
