@@ -233,14 +233,14 @@ CASES = (
     _head(
         "b3, though not configured",
         "design.md §5: updated where it came in",
-        *(b"b3: ", changed(b"0", b"{trace}-{span}-1{parent}"), b"\r\n", _HOST),
+        *(b"b3: ", changed(b"1", b"{trace}-{span}-1{parent}"), b"\r\n", _HOST),
         *(changed(b"B3: 1-2-0\r\n", b""), added()),
     ),
     _head(
         "b3 in many headers, though not configured",
         "design.md §5: updated where it came in",
         *(b"X-B3-TraceId: ", changed(TRACE, b"{trace}"), b"\r\n"),
-        *(b"X-B3-SpanId: ", changed(SPAN, b"{span}"), b"\r\n"),
+        *(b"X-B3-SpanId: ", changed(b"1", b"{span}"), b"\r\n"),
         *(changed(b"X-B3-ParentSpanId: 1\r\n", b""), b"x-b3-sampled:", changed(b"0", b"1")),
         *(b"\r\n", changed(b"X-B3-Flags: 1\r\n", b""), _HOST, added()),
         changed(b"", b"{parent_line}"),

@@ -124,7 +124,8 @@ NAMES: Final = (*_PROPAGATORS, *_SILENT)
 class Propagation:
     """The configured propagators: the first that finds a valid span wins, all of them are written.
 
-    B3 is written also where it came in: whoever reads it behind us would hang under a span that is not its caller's.
+    B3 is written also where it came in: whoever reads it behind us would hang under a span that is not its caller's. So it is
+    read there too, after all others: else we would lead who uses it alone from one trace into another.
     """
 
     __slots__ = (
@@ -132,6 +133,7 @@ class Propagation:
         "_b3_multi",
         "_debug_elsewhere",
         "_has_debug_id",
+        "_rare_readers",
         "_readers",
         "_state_at",
         "_templates",
@@ -147,6 +149,8 @@ class Propagation:
         chosen = _chosen(names)
         propagators = [_PROPAGATORS[name] for name in chosen]
         self._readers = tuple(propagator.read for propagator in propagators)
+        b3s = (_read_b3, _read_b3_multi) if chosen else ()
+        self._rare_readers = tuple(read for read in b3s if read not in self._readers)
         # what is written differs by the flags and the ids only: for each value of the flags (name, template)
         self._templates = tuple(
             tuple((each.fields[0], each.template(flags)) for each in propagators if each.template)
@@ -174,6 +178,13 @@ class Propagation:
             if remote is not None:
                 if self._debug_elsewhere:
                     remote.flags |= _debug_of(view, remote.trace_id)
+                return remote
+        return self._extract_b3(view) if view.repeats else None
+
+    def _extract_b3(self, view: HeaderView) -> TraceContext | None:
+        for read in self._rare_readers:
+            remote = read(view)
+            if remote is not None:
                 return remote
         return None
 

@@ -466,7 +466,7 @@ OTEL_PROPAGATORS = Variable(
     "OTEL_PROPAGATORS",
     _some_of(*PROPAGATORS, "baggage", "none"),
     "tracecontext,jaeger",
-    "Trace headers: read in this order, all of them written; B3 also where it came in.",
+    "Trace headers: read in this order, all of them written; B3 also where it came in, and then it is read last.",
     Origin.OPENTELEMETRY,
 )
 OTEL_TRACES_SAMPLER = Variable(

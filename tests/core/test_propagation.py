@@ -162,11 +162,21 @@ class TestExtract:
     def test_b3_is_read_in_either_form(self) -> None:
         assert extract("b3", (b"b3", B3), *B3_MULTI) == (0xA, 0xB, SAMPLED)
         assert extract("b3multi", *B3_MULTI) == (0xA, 0xB, SAMPLED)
-        assert extract("b3", *B3_MULTI) is None
-        assert extract("b3multi", (b"b3", B3)) is None
 
-    def test_b3_that_is_not_configured_is_not_read(self) -> None:
-        assert extract("tracecontext,jaeger", (b"b3", B3), *B3_MULTI) is None
+    @pytest.mark.parametrize("names", ["tracecontext,jaeger", "jaeger", "b3multi", "b3"])
+    @pytest.mark.parametrize("headers", [[(b"b3", B3)], B3_MULTI])
+    def test_b3_that_is_not_configured_is_read_where_it_came_in(
+        self, names: str, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        assert extract(names, *headers) == (0xA, 0xB, SAMPLED)
+
+    def test_b3_that_is_not_configured_is_read_after_all_that_are(self) -> None:
+        headers = (b"b3", B3), (b"uber-trace-id", JAEGER)
+
+        assert extract("tracecontext,jaeger", *headers) == (0xC, 0xD, SAMPLED)
+
+    def test_none_reads_no_b3(self) -> None:
+        assert extract("none", (b"b3", B3), *B3_MULTI) is None
 
     @given(propagator_lists, header_lists)
     def test_any_headers_are_read_or_refused_without_an_exception(
