@@ -1,6 +1,5 @@
 """Jaeger's remote sampling with the real daemon: a server on this node tells each service's strategy, new traces follow it."""
 
-import contextlib
 import json
 import threading
 from collections import Counter
@@ -18,6 +17,7 @@ from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
 
+SERVICES = ("shop", "cart", "depot")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -73,24 +73,10 @@ def strategies() -> Iterator[Strategies]:
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     with Testbed("remote") as bed, Node(bed, tmp_path / "pods.json") as made:
-        for name in ("x", "shop", "cart"):
+        for name in ("x", *SERVICES):
             bed.add_pod(name)
-        made.enrol("shop", "cart")
+        made.enrol(*SERVICES)
         yield made
-
-
-@contextlib.contextmanager
-def daemon_asking(node: Node, tmp_path: Path, url: str, **settings: str) -> Iterator[Daemon]:
-    with Daemon(
-        node.file,
-        tmp_path,
-        JAEGER_SAMPLER_TYPE="remote",
-        JAEGER_SAMPLING_ENDPOINT=url,
-        JAEGER_SAMPLER_REFRESH_INTERVAL="200ms",
-        **settings,
-    ) as daemon:
-        daemon.wait_for("shop", "cart")
-        yield daemon
 
 
 def sampled_flags(node: Node, called: str, path: str) -> bytes:
@@ -103,37 +89,38 @@ def sampled_flags(node: Node, called: str, path: str) -> bytes:
     return head.partition(b"uber-trace-id: ")[2].partition(b"\r\n")[0].rpartition(b":")[2]
 
 
-def test_each_service_and_operation_is_sampled_as_the_server_tells(
+def test_each_service_and_operation_is_sampled_as_the_server_tells_while_it_does(
     node: Node, tmp_path: Path, strategies: Strategies
 ) -> None:
     strategies.of = {
         "shop": by_operation(a=1),
         "cart": {"probabilisticSampling": {"samplingRate": 1}},
     }
-    with daemon_asking(node, tmp_path, strategies.url) as daemon:
-        assert until(lambda: strategies.asked["shop"] > 1 < strategies.asked["cart"])
+    with Daemon(
+        node.file,
+        tmp_path,
+        JAEGER_SAMPLER_TYPE="remote",
+        JAEGER_SAMPLING_ENDPOINT=strategies.url,
+        JAEGER_SAMPLER_REFRESH_INTERVAL="100ms",
+    ) as daemon:
+        daemon.wait_for(*SERVICES)
+        assert until(lambda: min(strategies.asked[name] for name in SERVICES) > 1)
         # each operation is promised one trace, whatever its share
-        first = [sampled_flags(node, "shop", path) for path in ("a", "b")]
+        promised = [sampled_flags(node, "shop", path) for path in ("a", "b")]
         flags = [sampled_flags(node, "shop", path) for path in ("a", "b", "a?q=1")]
-        flags_of_cart = sampled_flags(node, "cart", "b")
+        others = [sampled_flags(node, name, "b") for name in ("cart", "depot")]
         spans = until(lambda: len(daemon.traces()) == 5 and daemon.traces())
-        assert first == [b"1", b"1"]
-        assert flags == [b"1", b"0", b"1"]
-        assert flags_of_cart == b"1"
-        assert Counter(span["name"] for span in spans) == {"GET /a": 3, "GET /b": 2}
-        assert daemon.mishaps() == []
 
-
-def test_a_server_that_is_away_changes_nothing_and_is_told_of_once(
-    node: Node, tmp_path: Path, strategies: Strategies
-) -> None:
-    strategies.of = {"shop": {"probabilisticSampling": {"samplingRate": 1}}}
-    with daemon_asking(node, tmp_path, strategies.url, JAEGER_SAMPLER_PARAM="0") as daemon:
-        assert until(lambda: strategies.asked["shop"] > 1 < strategies.asked["cart"])
         strategies.of = {}
-        before = strategies.asked["shop"]
-        assert until(lambda: strategies.asked["shop"] > before + 2)
-        assert sampled_flags(node, "shop", "a") == b"1"
-        # it was never told anything else
-        assert sampled_flags(node, "cart", "a") == b"0"
+        before = strategies.asked["cart"]
+        assert until(lambda: strategies.asked["cart"] > before + 2)
+        kept = sampled_flags(node, "cart", "b")
+
+        assert promised == [b"1", b"1"]
+        assert flags == [b"1", b"0", b"1"]
+        # nobody was told anything about depot, and JAEGER_SAMPLER_PARAM is not set
+        assert others == [b"1", b"0"]
+        assert Counter(span["name"] for span in spans) == {"GET /a": 3, "GET /b": 2}
+        assert kept == b"1"
         assert daemon.log.read_text().count("does not tell the sampling strategy") == 1
+        assert daemon.mishaps() == []
