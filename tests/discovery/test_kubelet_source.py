@@ -74,6 +74,8 @@ class Scene(Node):
         self.kubelet = FakeKubelet()
         self.source: KubeletSource | None = None
         self.changes = 0
+        #: What was captured at the last of them.
+        self.told: dict[str, str] = {}
         self.digested: list[Pod | RefusedPod] = []
 
     def begin(self, rhythm: Rhythm = QUICK) -> KubeletSource:
@@ -90,6 +92,7 @@ class Scene(Node):
 
     def _changed(self) -> None:
         self.changes += 1
+        self.told = self.captured()
 
     def decisions(self) -> dict[str, DesiredPod | RefusedPod]:
         assert self.source is not None
@@ -122,7 +125,14 @@ class Scene(Node):
         await self.asked_again()
 
     async def captures(self, **names: str) -> None:
-        await self.until(lambda: self.captured() == names)
+        """Wait until these are captured, and that is told: in between others are looked at."""
+        await self.until(lambda: self.captured() == self.told == names)
+
+    async def changes_once(self, before: int) -> None:
+        """Wait for the one change after `before`, and look for a second one."""
+        await self.until(lambda: self.changes > before)
+        await self.asked_again()
+        assert self.changes == before + 1
 
     def sandbox_of_all(self, name: str, *uids: str) -> None:
         """A sandbox for each pod of a recorded list."""
@@ -169,8 +179,8 @@ async def test_a_change_is_told_and_nothing_else(running: Scene) -> None:
     assert running.changes == before
 
     running.kubelet.answer = pod_list(pod(), pod("orders", "uid-orders"))
-    await running.until(lambda: "orders" in running.decisions())
-    assert running.changes == before + 1
+    await running.changes_once(before)
+    assert "orders" in running.decisions()
 
 
 async def test_what_is_new_or_different_can_be_prepared_before_it_is_told(running: Scene) -> None:
@@ -493,8 +503,8 @@ async def test_trap_11_without_a_list_everything_stays_and_the_reason_is_told(
     assert running.changes == before
 
     running.kubelet.answer = pod_list(pod())
-    await running.until(lambda: source.problem is None)
-    assert running.changes == before + 1
+    await running.changes_once(before)
+    assert source.problem is None
 
 
 async def test_trap_11_a_kubelet_that_never_answered_has_listed_nothing(running: Scene) -> None:
