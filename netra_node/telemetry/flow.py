@@ -8,18 +8,25 @@ from netra_node.core.records import ConnectionRecord, Direction, Exchange
 from netra_node.telemetry.metrics import Edge
 from netra_node.telemetry.paths import NamesInUse
 
+#: Tags as Jaeger's encoder writes them: how many, and their bytes.
+Tags = tuple[int, bytes]
+
 
 class Owner:
     """The pod a flow belongs to, as spans need it. One per `PodIdentity`, so it serves as a key."""
 
-    __slots__ = ("identity", "names", "resource")
+    __slots__ = ("address", "identity", "names", "process", "resource")
 
     def __init__(self, identity: PodIdentity) -> None:
-        """`resource` is the encoder's: its form of `identity`, made once."""
+        """Nothing is known of its address yet."""
         self.identity = identity
+        #: One of the pod's, as soon as it has had a connection.
+        self.address = ""
         #: The schema's: what the pod's spans are called.
         self.names = NamesInUse()
+        #: The encoders': their forms of all that, made once. The first is OTLP's, the other Jaeger's.
         self.resource = b""
+        self.process = b""
 
 
 class Flow:
@@ -35,6 +42,7 @@ class Flow:
         "peer",
         "received",
         "sent",
+        "tags",
         "transport",
     )
 
@@ -45,6 +53,8 @@ class Flow:
         self.owner = owner
         self.connection = connection
         self.inbound = connection.direction is Direction.INBOUND
+        if not owner.address:
+            owner.address = (connection.destination if self.inbound else connection.client).host
         self.transport = transport
         self.edge = transport
         self.peer = transport.peer
@@ -52,8 +62,9 @@ class Flow:
         #: Bytes already counted.
         self.received = 0
         self.sent = 0
-        #: The encoder's form of the attributes that all spans of this flow share.
+        #: OTLP's and Jaeger's form of the attributes that all spans of this flow share.
         self.encoded: bytes | None = None
+        self.tags: Tags | None = None
 
 
 #: A span before it has a form: everything it says is in these two.

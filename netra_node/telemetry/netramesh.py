@@ -58,6 +58,8 @@ class NetrameshSchema:
 
     __slots__ = ("_are_kinds", "_names")
 
+    complete = True
+
     def __init__(self, names: PathNames) -> None:
         """`names` turns decoded paths into those of operations.
 

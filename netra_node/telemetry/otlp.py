@@ -16,6 +16,7 @@ from netra_node.core.records import Exchange
 from netra_node.core.trace_context import SAMPLED, TraceContext
 from netra_node.telemetry.export import Message
 from netra_node.telemetry.flow import Finished, Flow, Owner
+from netra_node.telemetry.kept import keep
 from netra_node.telemetry.spans import Attribute, Schema, Value, failure, path_of, text
 from netra_node.telemetry.varint import UINT64, varint
 
@@ -25,9 +26,6 @@ CLIENT = 3
 _STATE_LIMIT = 512
 #: Keys whose beginnings are kept ready: a schema's, and the tags that the operator maps headers and cookies to.
 _KEYS = 128
-#: Encoded forms kept of what came before; all are forgotten when there are more, so that a peer's invention cannot grow
-#: them. Where paths hold ids and nothing comes again, keeping costs 0.3 µs of 4; where they do not, it saves 2.
-_KEPT = 512
 
 _times = Struct("<BQBQ").pack
 _double = Struct("<Bd").pack
@@ -204,24 +202,17 @@ class SpanEncoder:
         name = self._schema.name(flow, exchange, path)
         label = encode_label(SERVER if flow.inbound else CLIENT, name)
         encoded = label + encode_attributes(self._schema.located(flow, exchange, path))
-        return _keep(self._located, place, encoded)
+        return keep(self._located, place, encoded)
 
     def _encode_alike(self, likeness: Hashable, flow: Flow, exchange: Exchange) -> bytes:
         encoded = encode_attributes(self._schema.alike(flow, exchange))
         if failure(exchange):
             encoded += self._ERROR
-        return _keep(self._alike, likeness, encoded)
+        return keep(self._alike, likeness, encoded)
 
     def _encode_shared(self, flow: Flow) -> bytes:
         flow.encoded = encode_attributes(self._schema.shared(flow))
         return flow.encoded
-
-
-def _keep(kept: dict[Hashable, bytes], key: Hashable, encoded: bytes) -> bytes:
-    if len(kept) >= _KEPT:
-        kept.clear()
-    kept[key] = encoded
-    return encoded
 
 
 def rejected_spans(answer: bytes) -> int:

@@ -105,6 +105,10 @@ class Schema(Protocol):
     empty.
     """
 
+    @property
+    def complete(self) -> bool:
+        """Whether kind and failure are among the attributes. OTLP has fields for them, Jaeger has tags."""
+
     def place(self, flow: Flow, exchange: Exchange) -> Hashable:
         """Return all that `name` and `located` look at."""
 
@@ -137,6 +141,8 @@ class OtelSchema:
     """OpenTelemetry's. Sizes are body bytes on the wire, chunk framing included. See `Schema` for what it does not say."""
 
     __slots__ = ("_names",)
+
+    complete = False
 
     def __init__(self, names: PathNames) -> None:
         """`names` turns paths into the second half of span names."""

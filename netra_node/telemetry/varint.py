@@ -1,5 +1,6 @@
-"""Unsigned integers in seven bits a byte, as protobuf and Thrift's compact protocol write them. Belongs here: that, and fast."""
+"""Integers in seven bits a byte, as protobuf and Thrift's compact protocol write them. Belongs here: that, and fast."""
 
+from array import array
 from struct import Struct
 from typing import Final
 
@@ -7,12 +8,15 @@ UINT64: Final = (1 << 64) - 1
 #: Set in every byte but the last.
 _MORE: Final = 0x80
 _LOW: Final = 0x7F
-#: From here on there are eight bytes and more: ids and times.
-_EIGHT: Final = 1 << 49
+#: Bits in two bytes, and the mask of them.
+_PAIR: Final = 14
+_PAIR_MASK: Final = (1 << _PAIR) - 1
+#: Up to here a number has eight bytes or less.
+_EIGHT: Final = 56
 
-_eight = Struct("<Q").pack
-_nine = Struct("<QB").pack
-_ten = Struct("<QBB").pack
+_eight = Struct("<HHHH").pack
+_nine = Struct("<HHHHB").pack
+_ten = Struct("<HHHHBB").pack
 
 
 def varint(number: int) -> bytes:
@@ -21,7 +25,16 @@ def varint(number: int) -> bytes:
         return _SMALL_VARINTS[number]
     if number < _MORE * _MORE:
         return bytes((number & _LOW | _MORE, number >> 7))
-    return _in_a_loop(number) if number < _EIGHT else _at_once(number)
+    return _in_a_loop(number) if number < _LARGE else _at_once(number)
+
+
+def zigzag(number: int) -> bytes:
+    """Encode -2^63 ≤ `number` < 2^64, from 2^63 on as the negative number of the same bits: small ones of either sign are short."""
+    bits = number & UINT64
+    bits = bits << 1 & UINT64 ^ UINT64 if bits >> 63 else bits << 1
+    if bits < _SMALL:
+        return _SMALL_VARINTS[bits]
+    return _at_once(bits) if bits >= _LARGE else varint(bits)
 
 
 def _in_a_loop(number: int) -> bytes:
@@ -34,17 +47,22 @@ def _in_a_loop(number: int) -> bytes:
 
 
 def _at_once(number: int) -> bytes:
-    """Spread 56 bits over eight bytes by halves: half of the loop's time for a random id."""
-    spread = number & 0x0FFFFFFF | (number & 0xFFFFFFF0000000) << 4
-    spread = spread & 0x3FFF00003FFF | (spread & 0x0FFFC0000FFFC000) << 2
-    spread = spread & 0x7F007F007F007F | (spread & 0x3F803F803F803F80) << 1
-    rest = number >> 56
+    """Encode an id or a time, `_LARGE` and more, by pairs of bytes: half of the loop's time."""
+    pairs, mask = _PAIRS, _PAIR_MASK
+    a, b, c = pairs[number & mask], pairs[number >> 14 & mask], pairs[number >> 28 & mask]
+    d, rest = pairs[number >> 42 & mask], number >> _EIGHT
     if not rest:
-        return _eight(spread | 0x0080808080808080)
-    spread |= 0x8080808080808080
-    return _nine(spread, rest) if rest < _MORE else _ten(spread, rest & _LOW | _MORE, 1)
+        return _eight(a, b, c, d & _LAST)
+    return _nine(a, b, c, d, rest) if rest < _MORE else _ten(a, b, c, d, rest & _LOW | _MORE, 1)
 
 
 #: The sizes of nearly all spans and of many bodies are below; 40 KB.
 _SMALL: Final = 1024
 _SMALL_VARINTS: Final = [_in_a_loop(number) for number in range(_SMALL)]
+#: The smallest number of eight bytes.
+_LARGE: Final = 1 << 49
+#: 14 bits as two bytes that both have a next one, little-endian; and the mask that takes the next one away. 32 KB.
+_PAIRS: Final = array(
+    "H", (pair & _LOW | _MORE | (pair >> 7 | _MORE) << 8 for pair in range(_PAIR_MASK + 1))
+)
+_LAST: Final = 0x7FFF
