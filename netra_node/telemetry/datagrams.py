@@ -9,6 +9,7 @@ that the kernel tells when nobody listens there (ICMP, as the error of a later c
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -35,16 +36,29 @@ async def resolve(host: str, port: int) -> list[Address]:
 class Destination:
     """Where datagrams go. Starts and ends on one loop; its socket is of the namespace that the loop is in then."""
 
-    def __init__(self, what: str, host: str, port: int, resolve_name: Resolve = resolve) -> None:
-        """`what` is lost when nobody takes it: `counts for StatsD`. For the log."""
+    def __init__(
+        self,
+        what: str,
+        host: str,
+        port: int,
+        resolve_name: Resolve = resolve,
+        interval: float | None = _LOOK,
+    ) -> None:
+        """`what` is lost when nobody takes it: `counts for StatsD`. For the log.
+
+        `interval` is the time between two looks at the name, in seconds; None: its first address stays.
+        """
         self._what = what
-        self._where = f"{host} port {port}"
+        #: Host and port, for a log line.
+        self.where = f"{host} port {port}"
+        self._interval = interval
         self._host = host
         self._port = port
         self._resolve = resolve_name
         self._socket: socket.socket | None = None
         self._address: Address | None = None
         self._doubtful = asyncio.Event()
+        self._looked = asyncio.Event()
         self._looker: asyncio.Task[None] | None = None
         self._troubled = False
         self._last_trouble = 0.0
@@ -60,6 +74,10 @@ class Destination:
         self._looker = asyncio.get_running_loop().create_task(
             self._keep_looking(), name=f"address of {self._host}"
         )
+
+    async def wait_for_look(self) -> None:
+        """Return as soon as the name was asked for once, with whatever success."""
+        await self._looked.wait()
 
     async def stop(self) -> None:
         """End looking, and close the socket."""
@@ -87,13 +105,27 @@ class Destination:
         else:
             self._settle()
 
+    def check(self) -> None:
+        """Raise OSError where the kernel was told by now that what was sent last found nobody."""
+        code = (
+            0
+            if self._socket is None
+            else self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        )
+        if code:
+            error = OSError(code, os.strerror(code))
+            self._complain(error)
+            raise error
+
     async def _keep_looking(self) -> None:
-        while True:
+        interval = _LOOK if self._interval is None else self._interval
+        while self._interval is not None or not self.ready:
             self._doubtful.clear()
             await self._look()
-            await asyncio.sleep(_SOON)
+            self._looked.set()
+            await asyncio.sleep(min(_SOON, interval))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK - _SOON):
+                async with asyncio.timeout(max(0, interval - _SOON)):
                     await self._doubtful.wait()
 
     async def _look(self) -> None:
@@ -130,7 +162,7 @@ class Destination:
         self._last_trouble = asyncio.get_running_loop().time()
         if not self._troubled:
             self._troubled = True
-            logger.warning("%s do not reach %s: %s", self._what, self._where, error)
+            logger.warning("%s do not reach %s: %s", self._what, self.where, error)
 
     def _settle(self) -> None:
         """Log that somebody takes them again."""
@@ -138,7 +170,7 @@ class Destination:
             return
         if asyncio.get_running_loop().time() - self._last_trouble > _QUIET:
             self._troubled = False
-            logger.info("%s reach %s again", self._what, self._where)
+            logger.info("%s reach %s again", self._what, self.where)
 
 
 def _connected(address: Address) -> socket.socket:

@@ -50,7 +50,7 @@ class Receipt(NamedTuple):
 class NotNowError(Exception):
     """A message was not taken and may be later, `seconds` from now at the earliest. Without a text the carrier has logged why."""
 
-    def __init__(self, why: str, seconds: float = 0.0) -> None:
+    def __init__(self, why: str = "", seconds: float = 0.0) -> None:
         """Keep both."""
         super().__init__(why)
         self.seconds = seconds

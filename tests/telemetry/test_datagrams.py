@@ -50,8 +50,8 @@ def other() -> Iterator[socket.socket]:
         yield made
 
 
-def make(names: Names) -> Destination:
-    return Destination("counts", "statsd.example", 8125, names)
+def make(names: Names, **options: float | None) -> Destination:
+    return Destination("counts", "statsd.example", 8125, names, **options)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -279,3 +279,79 @@ def test_stopped_it_sends_no_more_and_asks_no_more(
 
 async def test_the_system_knows_an_address() -> None:
     assert await system_resolve("127.0.0.1", 8125) == [(socket.AF_INET, ("127.0.0.1", 8125))]
+
+
+@pytest.mark.parametrize(("interval", "looks"), [(1.0, 60), (10.0, 6), (30.0, 2), (None, 1)])
+def test_how_often_a_name_is_asked_for_can_be_said(
+    server: socket.socket, run_virtually: RunVirtually, interval: float | None, looks: int
+) -> None:
+    names = Names(server)
+
+    async def go() -> None:
+        to = make(names, interval=interval)
+        to.start()
+        await asyncio.sleep(59.5)
+        await to.stop()
+
+    run_virtually(go())
+
+    assert names.asked == looks
+
+
+def test_a_name_that_is_asked_for_once_is_asked_until_it_has_an_address(
+    server: socket.socket, run_virtually: RunVirtually
+) -> None:
+    names = Names()
+
+    async def go() -> None:
+        to = make(names, interval=None)
+        to.start()
+        await asyncio.sleep(60)
+        names.answer = [at(server)]
+        await asyncio.sleep(60)
+        assert to.ready
+        asked = names.asked
+        await asyncio.sleep(600)
+        assert names.asked == asked
+        await to.stop()
+
+    run_virtually(go())
+
+
+def test_the_first_look_can_be_waited_for(run_virtually: RunVirtually) -> None:
+    names = Names()
+    names.answer = OSError("nobody knows")
+
+    async def go() -> None:
+        to = make(names)
+        to.start()
+        await to.wait_for_look()
+        assert names.asked == 1
+        await to.stop()
+
+    run_virtually(go())
+
+
+def test_a_refusal_is_told_once_to_who_asks(
+    server: socket.socket, run_virtually: RunVirtually, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = Names(server)
+
+    async def go() -> None:
+        to = make(names)
+        to.check()
+        to.start()
+        await to.wait_for_look()
+        to.send(b"taken")
+        to.check()
+        server.close()
+        to.send(b"lost")
+        with pytest.raises(ConnectionRefusedError):
+            to.check()
+        to.check()
+        await to.stop()
+
+    run_virtually(go())
+
+    (line,) = said(caplog)
+    assert line == "counts do not reach statsd.example port 8125: [Errno 111] Connection refused"
