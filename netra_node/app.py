@@ -15,7 +15,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -46,10 +46,21 @@ from netra_node.interception.slots import Slots
 from netra_node.loop_lag import LoopLag
 from netra_node.manager import Manager
 from netra_node.readings import PodReadings, http_limits
+from netra_node.settings.exporting import (
+    AgentSettings,
+    ExporterSettings,
+    JaegerSettings,
+    OtlpSettings,
+)
 from netra_node.settings.formats import Endpoint
-from netra_node.settings.model import ExportSettings, Settings
-from netra_node.telemetry.destinations import OtlpCollector
-from netra_node.telemetry.export import ExportLimits
+from netra_node.settings.model import Settings
+from netra_node.telemetry.destinations import (
+    Destination,
+    JaegerAgent,
+    JaegerCollector,
+    OtlpCollector,
+    SdkPlugin,
+)
 from netra_node.telemetry.families import Readings as ScrapeReadings
 from netra_node.telemetry.hub import Telemetry, TelemetryOptions
 from netra_node.telemetry.schemas import schema_for
@@ -281,7 +292,7 @@ class App:
             "heartbeat_milliseconds": self._settings.heartbeat_ms,
             "lease_age_seconds": round(self._manager.lease_age, 3),
             "ports": {"inbound": ports.inbound, "outbound": ports.outbound},
-            "collector": _where_spans_go(self._settings.export),
+            "collector": _where_spans_go(self._settings.exporters),
             "source": {
                 "path": self._source.where,
                 "problem": self._source.problem,
@@ -292,9 +303,9 @@ class App:
         }
 
 
-def _where_spans_go(export: ExportSettings | None) -> str | None:
-    """Return the collector without its query, which may hold a token; None: spans stay in memory."""
-    return None if export is None else str(export.endpoint)
+def _where_spans_go(exporters: Sequence[ExporterSettings]) -> str | None:
+    """Return all places, without queries, which may hold tokens; None: spans stay in memory."""
+    return ", ".join(map(str, exporters)) or None
 
 
 def _about(descriptors: Descriptors) -> tuple[int, str]:
@@ -370,24 +381,23 @@ def _ground(settings: Settings, slots: Slots, descriptors: Descriptors, *, owner
 
 def _telemetry_options(settings: Settings) -> TelemetryOptions:
     return TelemetryOptions(
-        destinations=() if settings.export is None else (_collector(settings.export),),
+        destinations=tuple(map(_destination, settings.exporters)),
         spans=settings.spans,
         statsd=settings.statsd,
     )
 
 
-def _collector(export: ExportSettings) -> OtlpCollector:
-    return OtlpCollector(
-        _target(export.endpoint),
-        export.headers,
-        export.timeout_ms / 1000,
-        export.gzip,
-        ExportLimits(
-            queue=export.max_queue,
-            batch=export.max_batch,
-            delay=export.schedule_delay_ms / 1000,
-        ),
-    )
+def _destination(exporter: ExporterSettings) -> Destination:
+    limits = exporter.limits
+    match exporter:
+        case OtlpSettings(endpoint, headers, timeout_ms, gzip):
+            return OtlpCollector(_target(endpoint), headers, timeout_ms / 1000, gzip, limits)
+        case JaegerSettings(endpoint, credentials, tags):
+            return JaegerCollector(_target(endpoint), credentials, tags, limits)
+        case AgentSettings(host, port, interval, tags):
+            return JaegerAgent(host, port, interval, tags, limits)
+        case _:
+            return SdkPlugin(exporter.name, limits)
 
 
 def _target(endpoint: Endpoint) -> Target:

@@ -180,6 +180,29 @@ async def test_a_collector_is_named_without_its_query(pods_file: Path, slots: Sl
     assert made.status()["collector"] == "http://127.0.0.1:1/in"
 
 
+async def test_several_exporters_are_all_named(pods_file: Path, slots: Slots) -> None:
+    made = App(
+        settings(
+            pods_file,
+            OTEL_TRACES_EXPORTER="otlp,jaeger,console",
+            JAEGER_AGENT_HOST="agent.example",
+        ),
+        slots,
+    )
+
+    assert made.status()["collector"] == (
+        "http://localhost:4318/v1/traces, udp://agent.example:6831, SDK exporter console"
+    )
+
+
+async def test_jaegers_collector_is_named_without_credentials(
+    pods_file: Path, slots: Slots
+) -> None:
+    made = App(settings(pods_file, JAEGER_ENDPOINT="https://me:hunter2@c/api/traces?t=1"), slots)
+
+    assert made.status()["collector"] == "https://c:443/api/traces"
+
+
 async def test_the_hosts_namespace_is_never_captured(pods_file: Path, slots: Slots) -> None:
     write(pods_file, pod("web", "/proc/self/ns/net"))
     async with running(pods_file, slots) as daemon:

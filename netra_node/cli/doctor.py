@@ -33,6 +33,12 @@ from netra_node.discovery.enrolment import EnrolmentPolicy, decide_all
 from netra_node.discovery.source import Entry, Source, SourceError
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment
+from netra_node.settings.exporting import (
+    AgentSettings,
+    ExporterSettings,
+    JaegerSettings,
+    OtlpSettings,
+)
 from netra_node.settings.formats import Endpoint
 from netra_node.settings.model import Settings, SettingsError
 
@@ -128,8 +134,7 @@ def configuration(environ: Mapping[str, str]) -> Iterator[Check]:
         yield from _ports(settings, environ)
         if has_source:
             yield from _pods(settings)
-        if settings.export is not None:
-            yield _collector(settings.export.endpoint)
+        yield from map(_exporter, settings.exporters)
 
 
 def _ports(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -205,10 +210,31 @@ def _decided(pods: Iterable[Entry], policy: EnrolmentPolicy) -> tuple[int, list[
     return sum(isinstance(pod, DesiredPod) for pod in decided), refused
 
 
-def _collector(endpoint: Endpoint) -> Check:
+def _exporter(exporter: ExporterSettings) -> Check:
+    match exporter:
+        case OtlpSettings(endpoint):
+            return _collector(endpoint, v.OTLP_ENDPOINT.name)
+        case JaegerSettings(endpoint):
+            return _collector(endpoint, v.JAEGER_ENDPOINT.name)
+        case AgentSettings(host, port):
+            return checks.agent(str(exporter), _unknown(host, port))
+        case _:
+            return checks.plugin(exporter.name)
+
+
+def _collector(endpoint: Endpoint, variable: str) -> Check:
     address = f"{endpoint.host}:{endpoint.port}"
     try:
         socket.create_connection((endpoint.host, endpoint.port), _CONNECT_SECONDS).close()
     except OSError as error:
-        return checks.collector(address, (error.strerror or str(error)).lower())
-    return checks.collector(address, "")
+        return checks.collector(address, variable, (error.strerror or str(error)).lower())
+    return checks.collector(address, variable, "")
+
+
+def _unknown(host: str, port: int) -> str:
+    """Return why a name has no address; empty: it has one. Nothing is sent, as an agent would take it for spans."""
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        return (getattr(error, "strerror", None) or str(error)).lower()
+    return ""

@@ -298,13 +298,31 @@ def cni_results(found: Sequence[str]) -> Check:
     return Check("CNI results", Verdict.OK, ", ".join(found), why)
 
 
-def collector(address: str, problem: str) -> Check:
-    """Judge whether spans can be delivered."""
-    why = "spans are sent there; while it is away they wait, and are dropped and counted after a while"
+_WHY_COLLECTOR = (
+    "spans are sent there; while it is away they wait, and are dropped and counted after a while"
+)
+
+
+def collector(address: str, variable: str, problem: str) -> Check:
+    """Judge whether spans can be delivered to where `variable` says."""
     if problem:
-        mend = "start the collector, or mend OTEL_EXPORTER_OTLP_ENDPOINT"
-        return Check("collector", Verdict.WARNING, f"{address}: {problem}", why, mend)
-    return Check("collector", Verdict.OK, f"{address} accepts connections", why)
+        mend = f"start the collector, or mend {variable}"
+        return Check("collector", Verdict.WARNING, f"{address}: {problem}", _WHY_COLLECTOR, mend)
+    return Check("collector", Verdict.OK, f"{address} accepts connections", _WHY_COLLECTOR)
+
+
+def agent(address: str, problem: str) -> Check:
+    """Judge whether spans find Jaeger's agent; whether it listens, UDP does not tell."""
+    if problem:
+        mend = "mend JAEGER_AGENT_HOST, or the name service"
+        return Check("agent", Verdict.WARNING, f"{address}: {problem}", _WHY_COLLECTOR, mend)
+    return Check("agent", Verdict.OK, f"{address} has an address", _WHY_COLLECTOR)
+
+
+def plugin(name: str) -> Check:
+    """Tell that spans go the slow way."""
+    why = "our own exporters, otlp and jaeger, take a tenth of its time"
+    return Check("exporter", Verdict.OK, f"{name} is installed; it runs in a thread", why)
 
 
 def daemon(where: str, pid: int, captured: int) -> Check:

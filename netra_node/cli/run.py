@@ -15,6 +15,7 @@ from netra_node.capacity import pods_within, raise_descriptor_limit
 from netra_node.discovery.source import SourceError
 from netra_node.interception.slots import Slots
 from netra_node.settings.model import Settings, SettingsError
+from netra_node.telemetry.plugins import PluginError
 from netra_node.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         watchdog = Watchdog(settings.watchdog_ms / 1000)
         uvloop.run(App(settings, slots, watchdog).run())
-    except (ListenError, SourceError) as error:
+    except (ListenError, SourceError, PluginError) as error:
         print(f"netra-node: {error}", file=sys.stderr)
         return _FAILED
     return 0

@@ -79,6 +79,10 @@ class Environment:
             self.complain(" and ".join(names), " are set and differ; they are one setting")
         return found[0] if found else None
 
+    def text(self, name: str) -> str:
+        """Return what any variable holds, ours or not; empty: nothing."""
+        return self._values.get(name, "")
+
     def source(self, variable: Variable[Any]) -> str | None:
         """Return the name that decides, the variable's own or its alias; None: it is not set."""
         return next(iter(self._set_names(variable)), None)

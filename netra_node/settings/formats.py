@@ -59,6 +59,9 @@ _LABEL_KEY = re.compile(
 )
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 #: A name or an address; the resolver judges the rest.
+_EXPORTERS = frozenset({"otlp", "jaeger", "none"})
+_ENTRY_POINT = re.compile(r"[0-9A-Za-z_.-]{1,128}")
+_REFERENCE = re.compile(r"\$\{.*\}")
 _HOST = re.compile(r"[0-9A-Za-z._:%-]{0,253}")
 _MAX_METRIC_PREFIX = 512
 #: Headers, or cookies, that may become tags.
@@ -292,6 +295,43 @@ def pairs(value: str) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What another variable holds; where it is not set, `default`."""
+
+    name: str
+    default: str
+
+
+def jaeger_tags(value: str) -> tuple[tuple[str, str | Reference], ...]:
+    """Read `key=value,key2=${NAME:default}`. An empty item is nothing; of equal keys the last holds."""
+    found: dict[str, str | Reference] = {}
+    for number, item in enumerate(value.split(","), 1):
+        key, equals, raw = (part.strip() for part in item.partition("="))
+        if not item.strip():
+            continue
+        if not equals or not key:
+            _refuse(f"item {number} is not key=value")
+        found[text(key)] = _reference(raw, number) if _REFERENCE.fullmatch(raw) else text(raw)
+    return tuple(found.items())
+
+
+def _reference(raw: str, number: int) -> Reference:
+    name, colon, default = raw[2:-1].partition(":")
+    if not colon or not name:
+        _refuse(f"item {number} is not key=${{NAME:default}}")
+    return Reference(name, text(default))
+
+
+def exporter_name(name: str) -> str:
+    """Read the name of an exporter: one of ours in any case, else an entry point of the OpenTelemetry SDK."""
+    if name.lower() in _EXPORTERS:
+        return name.lower()
+    if not _ENTRY_POINT.fullmatch(name):
+        _refuse("not the name of an exporter")
+    return name
+
+
 def exporter_headers(value: str) -> tuple[tuple[str, str], ...]:
     """Read `pairs` that are to be request headers of the exporter; names in lower case."""
     headers = {name.lower(): content for name, content in pairs(value)}
@@ -320,6 +360,42 @@ def endpoint(url: str) -> Endpoint:
     return Endpoint(
         parts.scheme == "https", parts.hostname, port or _DEFAULT_PORTS[parts.scheme], target
     )
+
+
+def jaeger_endpoint(url: str) -> tuple[Endpoint, tuple[str, str] | None]:
+    """Read a URL that may hold a user and a password; return it without them, and them."""
+    scheme, slashes, rest = url.partition("://")
+    place = re.split("[/?#]", rest, maxsplit=1)[0]
+    known, at, _ = place.rpartition("@")
+    if not at:
+        return endpoint(url), None
+    user, _, password = known.partition(":")
+    bare = endpoint(scheme + slashes + rest.removeprefix(known + at))
+    return bare, (unquote(user), unquote(password))
+
+
+def host(value: str) -> str:
+    """Read a name or an address, an IPv6 address in brackets or not."""
+    bare = value.removeprefix("[").removesuffix("]")
+    if not bare or not _HOST.fullmatch(bare):
+        _refuse("not a host")
+    return bare
+
+
+def queue_size(value: str) -> int:
+    """Read Go's way of sizing a queue: 0 and less is as if it was not set; a huge one is as large as ours may be."""
+    return max(0, min(integer(-(10**18), 10**18)(value), 100_000))
+
+
+def flush_interval(value: str) -> float:
+    """Read a `duration` to wait at most, in seconds; 0 is as if it was not set."""
+    seconds = duration(value)
+    return min(max(seconds, 0.001), 600.0) if seconds else 0.0
+
+
+def reconnect_interval(value: str) -> float:
+    """Read a `duration` between two looks at a name, in seconds: at least one."""
+    return min(max(duration(value), 1.0), 3600.0)
 
 
 def sampling_manager(text: str) -> Endpoint:

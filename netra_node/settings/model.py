@@ -4,8 +4,8 @@ Does not belong here: formats (`formats`), names and defaults (`variables`).
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
@@ -15,9 +15,11 @@ from netra_node.discovery.kubelet_api import KubeletAccess
 from netra_node.discovery.service_name import ServiceTemplate
 from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment, Problem
-from netra_node.settings.formats import Endpoint, PathRules, TagMap
+from netra_node.settings.exporting import ExporterSettings, exporters
+from netra_node.settings.formats import PathRules, TagMap
 from netra_node.settings.sampling import OFF, SamplingSettings, sampling
 from netra_node.settings.variables import Variable
+from netra_node.telemetry.plugins import installed_exporters
 from netra_node.telemetry.schemas import KEYS, SpanOptions
 from netra_node.telemetry.statsd import StatsdServer
 
@@ -109,20 +111,6 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportSettings:
-    """Where spans are sent as OTLP over HTTP, and how patiently."""
-
-    endpoint: Endpoint
-    #: May hold secrets, so they are not part of what is printed.
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    timeout_ms: int
-    gzip: bool
-    schedule_delay_ms: int
-    max_queue: int
-    max_batch: int
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the operator decided. Read by `cli` and `app`, which hand each component its part."""
 
@@ -131,8 +119,8 @@ class Settings:
     tracing: TracingSettings
     limits: LimitSettings
     spans: SpanOptions
-    #: None: spans stay in memory.
-    export: ExportSettings | None
+    #: None of them: spans stay in memory.
+    exporters: tuple[ExporterSettings, ...]
     #: None: StatsD is told nothing.
     statsd: StatsdServer | None
     #: Where the node's /proc is.
@@ -147,8 +135,15 @@ class Settings:
     warnings: tuple[str, ...]
 
     @classmethod
-    def from_env(cls, mapping: Mapping[str, str]) -> "Settings":
-        """Read `mapping`, usually `os.environ`. Raises SettingsError with every problem there is."""
+    def from_env(
+        cls,
+        mapping: Mapping[str, str],
+        installed: Callable[[], tuple[str, ...]] = installed_exporters,
+    ) -> "Settings":
+        """Read `mapping`, usually `os.environ`. Raises SettingsError with every problem there is.
+
+        `installed` tells the names of exporters that the OpenTelemetry SDK would find.
+        """
         env = Environment(mapping)
         settings = cls(
             pods=_pods(env),
@@ -156,7 +151,7 @@ class Settings:
             tracing=_tracing(env),
             limits=_limits(env),
             spans=_spans(env),
-            export=_export(env),
+            exporters=_exporters(env, installed),
             statsd=_statsd(env),
             proc=env.value(v.PROC),
             heartbeat_ms=env.value(v.HEARTBEAT),
@@ -342,44 +337,14 @@ def _spans(env: Environment) -> SpanOptions:
     )
 
 
-def _export(env: Environment) -> ExportSettings | None:
-    """Read all of it, so that a problem is told also where nothing is exported."""
-    for variable in (v.OTLP_PROTOCOL, v.OTLP_TRACES_PROTOCOL):
-        env.optional(variable)
-    base = env.value(v.OTLP_ENDPOINT)
-    export = ExportSettings(
-        endpoint=env.optional(v.OTLP_TRACES_ENDPOINT) or base,
-        headers=_either(env, v.OTLP_TRACES_HEADERS, v.OTLP_HEADERS) or (),
-        timeout_ms=_either(env, v.OTLP_TRACES_TIMEOUT, v.OTLP_TIMEOUT) or env.value(v.OTLP_TIMEOUT),
-        gzip=_either(env, v.OTLP_TRACES_COMPRESSION, v.OTLP_COMPRESSION) == "gzip",
-        schedule_delay_ms=env.value(v.BSP_SCHEDULE_DELAY),
-        max_queue=env.value(v.BSP_MAX_QUEUE_SIZE),
-        max_batch=env.value(v.BSP_MAX_EXPORT_BATCH_SIZE),
-    )
-    if export.max_batch > export.max_queue:
-        names = f"{v.BSP_MAX_EXPORT_BATCH_SIZE.name} and {v.BSP_MAX_QUEUE_SIZE.name}"
-        env.complain(
-            names, f" are {export.max_batch} and {export.max_queue}; a batch fits the queue"
-        )
-    return export if _is_exporting(env) else None
-
-
-def _either(env: Environment, special: Variable[T], general: Variable[T]) -> T | None:
-    """Return the value of the variable for traces, else that for all signals; both are checked."""
-    values = (env.optional(special), env.optional(general))
-    return next((value for value in values if value is not None), None)
-
-
-def _is_exporting(env: Environment) -> bool:
-    """What is set decides (`design.md` §5): the list of exporters, else an endpoint."""
-    exporters = env.optional(v.OTEL_TRACES_EXPORTER)
-    if exporters is not None:
-        _check_none_is_alone(env, v.OTEL_TRACES_EXPORTER, exporters)
-    if _is_disabled(env):
-        return False
-    if exporters is not None:
-        return "otlp" in exporters
-    return env.is_set(v.OTLP_ENDPOINT) or env.is_set(v.OTLP_TRACES_ENDPOINT)
+def _exporters(
+    env: Environment, installed: Callable[[], tuple[str, ...]]
+) -> tuple[ExporterSettings, ...]:
+    names = env.optional(v.OTEL_TRACES_EXPORTER)
+    if names is not None:
+        _check_none_is_alone(env, v.OTEL_TRACES_EXPORTER, names)
+    found = exporters(env, installed)
+    return () if _is_disabled(env) else found
 
 
 def _statsd(env: Environment) -> StatsdServer | None:

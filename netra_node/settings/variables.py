@@ -599,9 +599,14 @@ PATH_TEMPLATES = Variable(
 
 OTEL_TRACES_EXPORTER = Variable(
     "OTEL_TRACES_EXPORTER",
-    _some_of("otlp", "none"),
+    Format(
+        formats.items(formats.exporter_name),
+        "a list of otlp, jaeger, none and names of installed OpenTelemetry SDK exporters",
+    ),
     "",
-    "Where spans go; unset: otlp if an endpoint is set, else none. The last traces can be looked at either way.",
+    "Where spans go, to all of them; unset: otlp if an OTLP endpoint is set, jaeger if JAEGER_ENDPOINT, JAEGER_AGENT_HOST or "
+    "JAEGER_AGENT_PORT is, else none, and the last traces can be looked at. An SDK exporter runs in a thread and costs ten "
+    "times as much.",
     Origin.OPENTELEMETRY,
 )
 OTLP_ENDPOINT = Variable(
@@ -726,6 +731,95 @@ STATSD_PREFIX = Variable(
     "What those names begin with, a dot at its end or not; a field tells pods or services apart, as a prefix for each sidecar did.",
     Origin.NETRAMESH,
     difference="one for the node, with fields where each sidecar had its own; unset, a name begins with inbound, where netramesh sent .inbound (which a single dot as prefix still gives)",
+)
+
+# Jaeger
+
+JAEGER_AGENT_HOST = Variable(
+    "JAEGER_AGENT_HOST",
+    Format(formats.host, "a name or an IP address"),
+    "localhost",
+    "Jaeger's agent, which takes spans by UDP (Thrift, compact): of the node, or a Service.",
+    Origin.JAEGER,
+    difference="asked for again and again, where netramesh asked once and ended when there was no answer; localhost is the node",
+)
+JAEGER_AGENT_PORT = Variable(
+    "JAEGER_AGENT_PORT",
+    _POD_PORT,
+    "6831",
+    "Its port.",
+    Origin.JAEGER,
+)
+JAEGER_ENDPOINT = Variable(
+    "JAEGER_ENDPOINT",
+    Format(formats.jaeger_endpoint, f"{_URL}, used as it is"),
+    "",
+    "Jaeger's collector, which takes spans by HTTP (Thrift, binary), mostly http://HOST:14268/api/traces. It wins over the agent.",
+    Origin.JAEGER,
+    difference="beside JAEGER_AGENT_HOST it wins, where netramesh ended; many spans in a request, and tried again",
+)
+JAEGER_USER = Variable(
+    "JAEGER_USER",
+    Format(formats.text, "a name"),
+    "",
+    "Who we are to JAEGER_ENDPOINT (basic authentication).",
+    Origin.JAEGER,
+    secret=True,
+)
+JAEGER_PASSWORD = Variable(
+    "JAEGER_PASSWORD",
+    Format(formats.text, "a password"),
+    "",
+    "The password to that; both or neither.",
+    Origin.JAEGER,
+    secret=True,
+)
+JAEGER_TAGS = Variable(
+    "JAEGER_TAGS",
+    Format(formats.jaeger_tags, "key=value,key2=${NAME:default}"),
+    "",
+    "Tags of every Process, below those that discovery finds; ${NAME:default} is what the daemon's variable NAME holds.",
+    Origin.JAEGER,
+    difference="a malformed item is an error, where netramesh crashed",
+)
+JAEGER_REPORTER_MAX_QUEUE_SIZE = Variable(
+    "JAEGER_REPORTER_MAX_QUEUE_SIZE",
+    Format(formats.queue_size, "a number"),
+    "",
+    "Spans that may wait for Jaeger; unset or 0: OTEL_BSP_MAX_QUEUE_SIZE.",
+    Origin.JAEGER,
+    difference="unset, 8192 for the node, where netramesh had 100 for a pod; what is dropped is counted",
+)
+JAEGER_REPORTER_FLUSH_INTERVAL = Variable(
+    "JAEGER_REPORTER_FLUSH_INTERVAL",
+    Format(formats.flush_interval, formats.DURATION),
+    "",
+    "The longest a span waits before it is sent to Jaeger; unset or 0: OTEL_BSP_SCHEDULE_DELAY, a second.",
+    Origin.JAEGER,
+    difference="OTEL_BSP_SCHEDULE_DELAY is its default",
+)
+JAEGER_REPORTER_LOG_SPANS = Variable(
+    "JAEGER_REPORTER_LOG_SPANS",
+    _BOOLEAN,
+    "false",
+    "Has no effect, as it had none.",
+    Origin.JAEGER,
+)
+JAEGER_RECONNECTING_DISABLED = Variable(
+    "JAEGER_REPORTER_ATTEMPT_RECONNECTING_DISABLED",
+    _BOOLEAN,
+    "false",
+    "Ask for the address of JAEGER_AGENT_HOST only until it is known.",
+    Origin.JAEGER,
+    difference="not known there: it asked once",
+)
+JAEGER_RECONNECT_INTERVAL = Variable(
+    "JAEGER_REPORTER_ATTEMPT_RECONNECT_INTERVAL",
+    Format(formats.reconnect_interval, formats.DURATION),
+    "30s",
+    "How often it is asked for otherwise, a second at the least; after a refusal it is asked for within 3 seconds.",
+    Origin.JAEGER,
+    difference="not known there",
 )
 
 # The daemon

@@ -14,10 +14,9 @@ from typing import TypedDict
 from netra_node.core.addresses import PodUid
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import Exchange
-from netra_node.telemetry import graph
+from netra_node.telemetry import datagrams, graph
 from netra_node.telemetry.clock import WallClock
-from netra_node.telemetry.datagrams import Destination
-from netra_node.telemetry.destinations import OtlpCollector, make_exporter
+from netra_node.telemetry.destinations import Destination, make_exporter
 from netra_node.telemetry.families import Readings, families
 from netra_node.telemetry.flow import Flow
 from netra_node.telemetry.memory import RecentSpans, ShownSpan
@@ -34,7 +33,7 @@ from netra_node.telemetry.statsd import Statsd, StatsdServer
 class TelemetryOptions:
     """What the settings decide. Spans go to every destination, or stay in memory where there is none."""
 
-    destinations: tuple[OtlpCollector, ...] = ()
+    destinations: tuple[Destination, ...] = ()
     #: Last spans kept for `/traces` where there is no destination; 0 keeps none. One takes about 1 KB.
     memory_spans: int = 2000
     spans: SpanOptions = field(default_factory=SpanOptions)
@@ -82,7 +81,7 @@ class Telemetry:
     """Everything observed on this node."""
 
     def __init__(self, options: TelemetryOptions, readings: Readings | None = None) -> None:
-        """Needs no loop yet. `readings` are asked at each scrape."""
+        """Needs no loop yet. `readings` are asked at each scrape. Raises PluginError."""
         self.directory = Directory()
         self._readings = readings or Readings()
         self._clock = WallClock()
@@ -192,7 +191,9 @@ class Telemetry:
 
 
 def _make_statsd(server: StatsdServer) -> Statsd:
-    return Statsd(server.prefix, Destination("counts for StatsD", server.host, server.port))
+    return Statsd(
+        server.prefix, datagrams.Destination("counts for StatsD", server.host, server.port)
+    )
 
 
 def _sink_of(sinks: Sequence[SpanSink]) -> SpanSink:

@@ -126,6 +126,25 @@ def test_a_collector_that_is_there_is_ok() -> None:
     assert check.verdict is Verdict.OK
 
 
+def test_a_collector_of_jaegers_is_looked_for_too() -> None:
+    check = found(JAEGER_ENDPOINT=f"http://127.0.0.1:{unused_port()}/api/traces")["collector"]
+
+    assert check["verdict"] == "warning"
+    assert "JAEGER_ENDPOINT" in check["mend"]
+
+
+def test_an_agent_must_have_an_address() -> None:
+    assert found(JAEGER_AGENT_HOST="127.0.0.1")["agent"]["verdict"] == "ok"
+    check = found(JAEGER_AGENT_HOST="a..b")["agent"]
+
+    assert check["verdict"] == "warning"
+    assert check["found"].startswith("udp://a..b:6831: ")
+
+
+def test_an_exporter_of_the_sdk_is_said_to_be_slow() -> None:
+    assert "thread" in found(OTEL_TRACES_EXPORTER="console")["exporter"]["found"]
+
+
 def test_without_privileges_it_says_what_is_missing_and_ends_with_1() -> None:
     prefix = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
     done = subprocess.run(

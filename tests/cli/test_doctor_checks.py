@@ -211,10 +211,21 @@ def test_without_cni_results_namespaces_are_known_late() -> None:
 
 
 def test_a_collector_that_is_away_is_a_warning() -> None:
-    check = checks.collector("c:4318", "connection refused")
+    check = checks.collector("c:4318", "JAEGER_ENDPOINT", "connection refused")
 
     assert (check.verdict, check.found) == (WARNING, "c:4318: connection refused")
-    assert checks.collector("c:4318", "").verdict is OK
+    assert checks.collector("c:4318", "JAEGER_ENDPOINT", "").verdict is OK
+
+
+def test_an_agent_without_an_address_is_a_warning() -> None:
+    check = checks.agent("udp://a:6831", "name or service not known")
+
+    assert (check.verdict, check.found) == (WARNING, "udp://a:6831: name or service not known")
+    assert checks.agent("udp://a:6831", "").verdict is OK
+
+
+def test_an_exporter_of_the_sdk_is_told_to_be_slow() -> None:
+    assert checks.plugin("console").found == "console is installed; it runs in a thread"
 
 
 def test_a_running_daemon_is_told_with_its_pid() -> None:

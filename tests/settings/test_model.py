@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netra_node.core.desired import InboundMode, PodOptions
 from netra_node.core.ports import parse
-from netra_node.settings.formats import Endpoint, PathRules
+from netra_node.settings.formats import PathRules
 from netra_node.settings.model import KubeletSettings, LimitSettings, Settings, SettingsError
 from netra_node.settings.sampling import SamplingSettings
 from netra_node.settings.variables import VARIABLES, Variable
@@ -369,7 +369,7 @@ def test_disabled_it_leaves_trace_headers_alone_and_exports_nothing(variable: st
 
     assert settings.tracing.propagators == ()
     assert settings.tracing.sampling == SamplingSettings("always_off", 0)
-    assert settings.export is None
+    assert settings.exporters == ()
 
 
 def test_headers_and_cookies_become_tags() -> None:
@@ -425,122 +425,6 @@ def test_a_path_template_that_can_explode_is_a_problem() -> None:
     (problem,) = problems(NETRA_HTTP_PATH_TEMPLATES="(a+)+$=>x")
 
     assert "over 1 ms" in problem
-
-
-# Export
-
-
-def test_without_an_endpoint_nothing_is_exported() -> None:
-    assert read().export is None
-
-
-@pytest.mark.parametrize(
-    ("mapping", "endpoint"),
-    [
-        (
-            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"},
-            Endpoint(False, "c", 4318, "/v1/traces"),
-        ),
-        (
-            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://c/in"},
-            Endpoint(True, "c", 443, "/in"),
-        ),
-        (
-            {
-                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://a",
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b/in",
-            },
-            Endpoint(False, "b", 80, "/in"),
-        ),
-        (
-            {"OTEL_TRACES_EXPORTER": "otlp"},
-            Endpoint(False, "localhost", 4318, "/v1/traces"),
-        ),
-    ],
-)
-def test_an_endpoint_or_the_exporters_name_turns_export_on(
-    mapping: dict[str, str], endpoint: Endpoint
-) -> None:
-    export = read(**mapping).export
-
-    assert export is not None
-    assert export.endpoint == endpoint
-
-
-def test_exporter_none_wins_over_an_endpoint() -> None:
-    settings = read(OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT="http://c")
-
-    assert settings.export is None
-
-
-def test_an_exporter_of_a_later_version_is_refused_with_those_of_this_one() -> None:
-    assert problems(OTEL_TRACES_EXPORTER="jaeger") == [
-        "OTEL_TRACES_EXPORTER='jaeger': not one of them; it takes a list of otlp, none"
-    ]
-
-
-@pytest.mark.parametrize(
-    "name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"]
-)
-def test_grpc_is_refused_also_when_nothing_is_exported(name: str) -> None:
-    assert problems(**{name: "grpc"}) == [f"{name}='grpc': not one of them; it takes http/protobuf"]
-
-
-def test_variables_for_traces_win_over_those_for_all_signals() -> None:
-    export = read(
-        OTEL_TRACES_EXPORTER="otlp",
-        OTEL_EXPORTER_OTLP_HEADERS="a=1",
-        OTEL_EXPORTER_OTLP_TRACES_HEADERS="b=2",
-        OTEL_EXPORTER_OTLP_TIMEOUT="1",
-        OTEL_EXPORTER_OTLP_TRACES_TIMEOUT="2",
-        OTEL_EXPORTER_OTLP_COMPRESSION="none",
-        OTEL_EXPORTER_OTLP_TRACES_COMPRESSION="gzip",
-    ).export
-
-    assert export is not None
-    assert (export.headers, export.timeout_ms, export.gzip) == ((("b", "2"),), 2, True)
-
-
-def test_variables_for_all_signals_hold_for_traces() -> None:
-    export = read(
-        OTEL_TRACES_EXPORTER="otlp",
-        OTEL_EXPORTER_OTLP_HEADERS="a=1",
-        OTEL_EXPORTER_OTLP_TIMEOUT="3",
-        OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
-    ).export
-
-    assert export is not None
-    assert (export.headers, export.timeout_ms, export.gzip) == ((("a", "1"),), 3, True)
-
-
-def test_the_exporters_defaults_are_small_and_patient() -> None:
-    export = read(OTEL_TRACES_EXPORTER="otlp").export
-
-    assert export is not None
-    assert (export.timeout_ms, export.gzip) == (10_000, False)
-    assert (export.schedule_delay_ms, export.max_queue, export.max_batch) == (1000, 8192, 512)
-
-
-def test_a_batch_fits_the_queue() -> None:
-    assert problems(OTEL_BSP_MAX_QUEUE_SIZE="10", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="20") == [
-        (
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE and OTEL_BSP_MAX_QUEUE_SIZE are 20 and 10; "
-            "a batch fits the queue"
-        )
-    ]
-
-
-def test_exporter_headers_are_not_part_of_what_is_printed() -> None:
-    settings = read(OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_HEADERS="authorization=hunter2")
-
-    assert "hunter2" not in repr(settings)
-
-
-def test_a_bad_secret_is_told_without_its_value() -> None:
-    (problem,) = problems(OTEL_EXPORTER_OTLP_HEADERS="hunter2")
-
-    assert "OTEL_EXPORTER_OTLP_HEADERS" in problem
-    assert "hunter2" not in problem
 
 
 # Limits

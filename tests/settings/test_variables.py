@@ -75,9 +75,23 @@ NETRAMESH = {
     "JAEGER_SAMPLER_REFRESH_INTERVAL": ("1m", ["30s", "1m30s", "500ms", "1.5h"]),
     "JAEGER_DISABLED": ("false", ["1", "t", "T", "TRUE", "true", "True", "0", "F", "False"]),
     "JAEGER_RPC_METRICS": ("false", ["true", "0"]),
+    "JAEGER_AGENT_HOST": ("localhost", ["jaeger-agent", "10.0.0.1", "[::1]"]),
+    "JAEGER_AGENT_PORT": ("6831", ["6831", "5775"]),
+    "JAEGER_ENDPOINT": (
+        "",
+        ["http://c:14268/api/traces", "https://c/?format=jaeger.thrift", "http://u:p@c/api/traces"],
+    ),
+    "JAEGER_USER": ("", ["me"]),
+    "JAEGER_PASSWORD": ("", ["p:w"]),
+    "JAEGER_REPORTER_MAX_QUEUE_SIZE": ("100", ["100", "0", "-1"]),
+    "JAEGER_REPORTER_FLUSH_INTERVAL": ("1s", ["1s", "250ms", "0"]),
+    "JAEGER_REPORTER_LOG_SPANS": ("false", ["true", "F"]),
+    "JAEGER_TAGS": ("", ["a=b", "a=b, c = d", "a=${X:}", "a=${X:y}"]),
 }
 #: Those whose default is another here: each says so (`difference`).
 OTHER_DEFAULTS = {
+    "JAEGER_REPORTER_FLUSH_INTERVAL",
+    "JAEGER_REPORTER_MAX_QUEUE_SIZE",
     "JAEGER_SAMPLER_TYPE",
     "NETRA_SIDECAR_USER_ID",
     "NETRA_SIDECAR_GROUP_ID",
@@ -139,10 +153,12 @@ def test_a_variable_says_what_it_is_for(variable: Variable[object]) -> None:
     assert variable.format.takes
 
 
-def test_only_headers_are_secret() -> None:
+def test_only_headers_and_credentials_are_secret() -> None:
     assert {variable.name for variable in VARIABLES if variable.secret} == {
         "OTEL_EXPORTER_OTLP_HEADERS",
         "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "JAEGER_USER",
+        "JAEGER_PASSWORD",
     }
 
 
