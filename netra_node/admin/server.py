@@ -93,8 +93,8 @@ class AdminServer:
         except _NOTHING_READ:
             writer.transport.abort()
         except asyncio.CancelledError:
+            # It ends here: a task that was cancelled is an error with a traceback to asyncio's streams (Python 3.11).
             writer.transport.abort()
-            raise
         except Exception:
             # A page that breaks off half-way must cost neither the daemon nor the next scrape.
             logger.exception("an admin page broke off")

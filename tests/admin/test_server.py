@@ -193,6 +193,19 @@ async def _ends(read: Callable[[], Awaitable[bytes]]) -> bool:
     return True
 
 
+async def test_connections_that_give_way_or_are_stopped_are_no_errors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(limits=AdminLimits(connections=1)) as port:
+        given_way, stopped = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        await _ends(given_way[0].read)
+    await _ends(stopped[0].read)
+    for _, writer in (given_way, stopped):
+        writer.close()
+
+    assert caplog.records == []
+
+
 async def test_at_the_limit_the_oldest_connection_gives_way_to_a_probe() -> None:
     async with serving(limits=AdminLimits(connections=2)) as port:
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
