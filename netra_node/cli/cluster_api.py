@@ -226,7 +226,8 @@ def _files(kubeconfig: str | None, environ: Mapping[str, str]) -> list[Path]:
         return [Path(kubeconfig)]
     if named := environ.get("KUBECONFIG"):
         return [Path(path) for path in named.split(os.pathsep) if path]
-    return [Path("~/.kube/config").expanduser()]
+    # As kubectl takes it: a container's user need not have a home otherwise.
+    return [Path(environ.get("HOME") or "~", ".kube", "config")]
 
 
 def _named(files: Sequence[Path]) -> str:

@@ -331,6 +331,21 @@ def test_without_any_kubeconfig_it_says_where_it_looked(tmp_path: Path) -> None:
         connect(None, None, {"KUBECONFIG": "/nowhere"})
 
 
+def test_without_any_other_hint_it_is_the_file_at_home(known: stub.Cluster, tmp_path: Path) -> None:
+    (tmp_path / ".kube").mkdir()
+    stub.kubeconfig(tmp_path / ".kube" / "config", known.server)
+
+    assert connect(None, None, {"HOME": str(tmp_path)}).nodes() == []
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOME": ""}])
+def test_a_user_without_a_home_has_no_file_there(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no kubeconfig ~/\.kube/config"):
+        connect(None, None, environ)
+    with pytest.raises(ConfigurationError, match="this pod's account"):
+        connect(None, None, {**environ, "KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+
+
 def test_in_a_pod_without_a_token_it_says_so() -> None:
     environ = {"KUBECONFIG": "/nowhere", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 
