@@ -64,6 +64,7 @@ from netra_node.telemetry.destinations import (
 from netra_node.telemetry.families import Readings as ScrapeReadings
 from netra_node.telemetry.hub import Telemetry, TelemetryOptions
 from netra_node.telemetry.schemas import schema_for
+from netra_node.telemetry.spans import Schema
 from netra_node.watchdog import Watchdog
 from netra_node.workload import Ground, Workload, rehearse
 
@@ -405,6 +406,12 @@ def _target(endpoint: Endpoint) -> Target:
     return Target(endpoint.host, endpoint.port, endpoint.target, tls)
 
 
+def operations_schema(settings: Settings) -> Schema:
+    """Return the schema whose operations a server of sampling strategies knows: that of the spans it gets, Jaeger's first."""
+    to_jaeger = any(isinstance(each, AgentSettings | JaegerSettings) for each in settings.exporters)
+    return schema_for("jaeger" if to_jaeger else "otlp", settings.spans)
+
+
 def _strategies(settings: Settings) -> "Strategies | None":
     """Return what asks for sampling strategies; None: the sampler is not remote."""
     sampling = settings.tracing.sampling
@@ -416,7 +423,7 @@ def _strategies(settings: Settings) -> "Strategies | None":
     from netra_node.telemetry import strategies  # noqa: PLC0415
 
     server = strategies.StrategyServer(_target(remote.endpoint), f"netra-node/{__version__}")
-    operation = strategies.operation_of(schema_for("otlp", settings.spans))
+    operation = strategies.operation_of(operations_schema(settings))
     make = functools.partial(
         RemoteSampler, initial=sampling.param, operation=operation, most=remote.operations
     )
