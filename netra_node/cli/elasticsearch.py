@@ -126,7 +126,7 @@ class Elasticsearch:
         self._pool = urllib3.PoolManager(
             headers=headers,
             timeout=urllib3.Timeout(connect=patience[0], read=patience[1]),
-            ssl_context=_context(place.authorities),
+            ssl_context=_context(place),
             retries=urllib3.Retry(
                 _TRIES,
                 connect=0,
@@ -236,11 +236,13 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
-def _context(authorities: str | None) -> ssl.SSLContext:
+def _context(place: Place) -> ssl.SSLContext | None:
+    if not place.url.startswith("https:"):
+        return None
     try:
-        return ssl.create_default_context(cafile=authorities)
+        return ssl.create_default_context(cafile=place.authorities)
     except OSError as error:
-        message = f"{AUTHORITIES}={authorities!r} cannot be used: {words(error)}"
+        message = f"{AUTHORITIES}={place.authorities!r} cannot be used: {words(error)}"
         raise PlaceError(message) from error
 
 
