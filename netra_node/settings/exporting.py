@@ -105,7 +105,8 @@ def exporters(
     names = _names(env)
     _check_installed(env, [name for name in names if name not in {*known, NONE}], installed)
     if JAEGER not in names:
-        _warn(env, (*_JAEGER_ENDPOINTS, *_OF_JAEGER), f"means nothing without exporter {JAEGER}")
+        idle = (v.JAEGER_ENDPOINT, *_idle_agent(env), *_OF_JAEGER)
+        _warn(env, idle, f"means nothing without exporter {JAEGER}")
     return tuple(known.get(name) or PluginSettings(name, limits) for name in names if name != NONE)
 
 
@@ -181,8 +182,14 @@ def _jaeger(env: Environment, limits: ExportLimits) -> AgentSettings | JaegerSet
     if endpoint is None:
         _warn(env, _CREDENTIALS, f"means nothing without {v.JAEGER_ENDPOINT.name}")
         return agent
-    _warn(env, _AGENT, f"means nothing beside {v.JAEGER_ENDPOINT.name}")
+    _warn(env, _idle_agent(env), f"means nothing beside {v.JAEGER_ENDPOINT.name}")
     return JaegerSettings(endpoint[0], credentials or endpoint[1], agent.tags, agent.limits)
+
+
+def _idle_agent(env: Environment) -> tuple[Variable[Any], ...]:
+    """Return what means nothing where spans do not go to the agent: it tells the sampler `remote` its strategies, too."""
+    is_asked = env.optional(v.JAEGER_SAMPLER_TYPE) == "remote"
+    return (v.JAEGER_AGENT_PORT,) if is_asked else _AGENT
 
 
 def _credentials(env: Environment) -> tuple[str, str] | None:

@@ -97,9 +97,10 @@ def _check_param(env: Environment, name: str, param: float) -> None:
 
 
 def _remote(env: Environment) -> RemoteSettings:
-    older = env.value(v.JAEGER_SAMPLER_MANAGER)
+    older = env.optional(v.JAEGER_SAMPLER_MANAGER)
+    agents = Endpoint(tls=False, host=env.value(v.JAEGER_AGENT_HOST), port=5778, target="/sampling")
     return RemoteSettings(
-        endpoint=env.optional(v.JAEGER_SAMPLING_ENDPOINT) or older,
+        endpoint=env.optional(v.JAEGER_SAMPLING_ENDPOINT) or older or agents,
         interval_seconds=env.value(v.JAEGER_SAMPLER_REFRESH_INTERVAL),
         operations=env.value(v.JAEGER_SAMPLER_MAX_OPERATIONS),
     )

@@ -527,10 +527,11 @@ JAEGER_SAMPLING_ENDPOINT = Variable(
 JAEGER_SAMPLER_MANAGER = Variable(
     "JAEGER_SAMPLER_MANAGER_HOST_PORT",
     Format(formats.sampling_manager, _URL + ", or HOST:PORT of one that answers at /sampling"),
-    "http://localhost:5778/sampling",
-    "The older name of that, despite which it is a URL; JAEGER_SAMPLING_ENDPOINT wins.",
+    "",
+    "The older name of that, despite which it is a URL; JAEGER_SAMPLING_ENDPOINT wins. Neither set: "
+    "http://JAEGER_AGENT_HOST:5778/sampling.",
     Origin.JAEGER,
-    difference="HOST:PORT is taken, too",
+    difference="HOST:PORT is taken, too; unset, it is JAEGER_AGENT_HOST, where netramesh asked localhost whatever that was",
 )
 JAEGER_SAMPLER_MAX_OPERATIONS = Variable(
     "JAEGER_SAMPLER_MAX_OPERATIONS",

@@ -256,6 +256,16 @@ def test_exporter_headers_are_not_part_of_what_is_printed() -> None:
 # Jaeger
 
 
+@pytest.mark.parametrize(
+    "exporter",
+    [{"OTEL_TRACES_EXPORTER": "otlp"}, {"JAEGER_ENDPOINT": "http://c:14268/api/traces"}],
+)
+def test_an_agent_that_tells_how_to_sample_means_something(exporter: dict[str, str]) -> None:
+    mapping = {**exporter, "JAEGER_SAMPLER_TYPE": "remote", "JAEGER_AGENT_HOST": "a"}
+
+    assert read(**mapping).warnings == ()
+
+
 def test_the_collector_wins_over_the_agent_with_a_warning() -> None:
     mapping = {"JAEGER_ENDPOINT": "http://c/api/traces", "JAEGER_AGENT_HOST": "a"}
 

@@ -132,6 +132,14 @@ def test_a_remote_samplers_parameter_is_its_initial_share() -> None:
             Endpoint(False, "j", 5778, "/s"),
         ),
         (
+            {"JAEGER_AGENT_HOST": "agent"},
+            Endpoint(False, "agent", 5778, "/sampling"),
+        ),
+        (
+            {"JAEGER_AGENT_HOST": "agent", "JAEGER_SAMPLER_MANAGER_HOST_PORT": "http://j/s"},
+            Endpoint(False, "j", 80, "/s"),
+        ),
+        (
             {"JAEGER_SAMPLER_MANAGER_HOST_PORT": "j:5778"},
             Endpoint(False, "j", 5778, "/sampling"),
         ),
