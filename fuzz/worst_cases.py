@@ -4,6 +4,7 @@ Belongs here: hostile input made to cost time, and the clock. The smallest of se
 whatever else the machine does. Timed is the one call that takes the read; what comes before it is not.
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
 from netra_node.core.records import ConnectionRecord, Direction
 from netra_node.core.sampling import sampler_from
+from netra_node.core.tags import TagRules
 from netra_node.core.tracing import IdSource, Tracing, TracingOptions
 
 READ = 256 * 1024
@@ -80,6 +82,9 @@ CASES = (
     Case("heads with as many traceparents", "client", full(head(b"traceparent: 0\r\n", _FIELDS))),
     Case("heads with as many tracestates", "client", full(head(b"tracestate: a=b\r\n", _FIELDS))),
     Case("heads with as many connections", "client", full(head(b"connection: a\r\n", _FIELDS))),
+    Case("heads with as many cookies", "client", full(head(b"cookie: sid\r\n", _FIELDS))),
+    Case("heads of 64 KiB with separators of cookies", "client", full(head(b"cookie: " + b";" * 65000 + b"\r\n", 1))),
+    Case("heads with as many tags", "client", full(head(b"x-session:\r\n", _FIELDS))),
     Case("heads with as many blanks behind values", "client", full(head(b"a:b \r\n", _FIELDS))),
     Case("heads of 64 KiB with one field", "client", full(head(b"a:" + b"x" * 65000 + b"\r\n", 1))),
     Case("heads of 64 KiB with one name", "client", full(head(b"a" * 65000 + b":\r\n", 1))),
@@ -123,7 +128,11 @@ def _rules() -> HttpRules:
         sampler_from("parentbased_always_on"),
         LinkTable(1_000_000_000),
         IdSource(numbers.__next__, numbers.__next__, lambda: b"%036d" % next(numbers)),
-        TracingOptions(source=b"web", ignored=IgnoredPaths({b"/healthz"})),
+        TracingOptions(
+            source=b"web",
+            ignored=IgnoredPaths([b"/healthz"], [b"/static/"], [re.compile(r"/v\d+/ready")]),
+            tags=TagRules({b"X-Session": "session"}, {b"sid": "sid"}),
+        ),
     )
     return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, Limits())
 

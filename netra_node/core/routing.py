@@ -118,8 +118,8 @@ class RouteSource:
     def of(self, view: HeaderView) -> bytes:
         """Return the route that a request brings itself; empty: none."""
         if self._cookie is not None:
-            sent = cookies(view.get_all(b"cookie"))
-            value = next((value for name, value in sent if name == self._cookie), b"")
+            sent = cookies(view.get_all(b"cookie"), (self._cookie,))
+            _, value = next(sent, (b"", b""))
             if value:
                 return value
         return view.get(self._header) or b""

@@ -38,19 +38,20 @@ class TagRules:
     def read(self, view: HeaderView) -> tuple[Tag, ...]:
         """Return the tags of a request: of each name the first value, of one tag's sources the first that is there."""
         found: dict[str, bytes] = {}
-        for tag, value in self._present(view):
-            found.setdefault(tag, value)
-        return tuple(_bounded(found)) if found else ()
-
-    def _present(self, view: HeaderView) -> Iterator[Tag]:
         for name, tag in self._headers:
             value = view.get(name)
             if value:
-                yield tag, value
-        for name, value in cookies(view.get_all(_COOKIE)) if self._cookies else ():
-            wanted = self._cookies.get(name)
-            if wanted is not None:
-                yield wanted, value
+                found.setdefault(tag, value)
+        if self._cookies:
+            self._read_cookies(view, found)
+        return tuple(_bounded(found)) if found else ()
+
+    def _read_cookies(self, view: HeaderView, found: dict[str, bytes]) -> None:
+        missing = dict(self._cookies)
+        for name, value in cookies(view.get_all(_COOKIE), missing):
+            found.setdefault(missing.pop(name), value)
+            if not missing:
+                return
 
 
 def _bounded(found: Mapping[str, bytes]) -> Iterator[Tag]:
