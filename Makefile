@@ -70,6 +70,7 @@ LOCK := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hash
 lock: .venv
 	$(LOCK) --output-file requirements/runtime.txt pyproject.toml
 	$(LOCK) --constraint requirements/runtime.txt --extra test --extra dev --output-file requirements/dev.txt pyproject.toml
+	$(LOCK) --extra jaeger --output-file requirements/jaeger.txt pyproject.toml
 
 clean:
 	rm -rf .venv bench/.venv fuzz/.venv fuzz/results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
