@@ -16,6 +16,7 @@ PROMISES = (
     "Requests",
     "Responses",
     "Endings and half-close",
+    "Routing",
     "Limits",
     "Links, and what is believed of a client",
     "What is counted",

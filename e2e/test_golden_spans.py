@@ -1,7 +1,6 @@
 """Spans of both schemas against files that a person has read line by line; `python -m e2e.golden` writes them anew."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,8 @@ from e2e.golden.decoded import otlp, text
 from netra_node.core.tags import DEBUG_ID_TAG
 from netra_node.telemetry import netramesh, spans
 from netra_node.telemetry.clock import WallClock
-from netra_node.telemetry.jaeger import (
-    JaegerEncoder,
-    ProcessTags,
-    agent_encoder,
-    collector_encoder,
-)
 from netra_node.telemetry.memory import RecentSpans
 from netra_node.telemetry.schemas import NAMES, NETRAMESH, OTEL, SpanOptions, schema_for
-from tests.telemetry import jaeger_reader as reader
 
 GOLDEN = Path(__file__).with_name("golden")
 #: What the cases map headers and cookies to, and Jaeger's debug id.
@@ -56,27 +48,6 @@ def attributes(schema: str) -> list[list[tuple[str, Any]]]:
 @pytest.mark.parametrize("schema", NAMES)
 def test_what_opentelemetrys_library_reads_is_what_is_written_down(schema: str) -> None:
     assert text(otlp(schema)) == (GOLDEN / f"{schema}.json").read_text()
-
-
-@pytest.mark.parametrize(
-    ("make", "read"),
-    [(agent_encoder, reader.read_datagram), (collector_encoder, reader.read_request)],
-    ids=["agent", "collector"],
-)
-def test_jaeger_reads_netrameshs_tags_and_no_others(
-    make: Callable[..., JaegerEncoder], read: Callable[[bytes], reader.Batch]
-) -> None:
-    encoder = make(schema_for("jaeger", SpanOptions()), ProcessTags("1", (), lambda: 1))
-    for case in CASES:
-        shown = []
-        for finished in play(case):
-            spans = {finished[0].owner: [encoder.encode(finished, 0)]}
-            (message,) = encoder.messages(spans)
-            batch = read(message.body)
-            assert batch.service == "orders"
-            shown += [[span.operation, *map(list, span.tags)] for span in batch.spans]
-        exported = golden(NETRAMESH)[case.name]
-        assert shown == [[span["name"], *span["attributes"]] for span in exported]
 
 
 @pytest.mark.parametrize("schema", NAMES)

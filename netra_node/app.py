@@ -45,6 +45,7 @@ from netra_node.interception.features import owner_flag
 from netra_node.interception.slots import Slots
 from netra_node.loop_lag import LoopLag
 from netra_node.manager import Manager
+from netra_node.pod_routes import PodRoutes
 from netra_node.readings import PodReadings, http_limits
 from netra_node.settings.exporting import (
     AgentSettings,
@@ -64,7 +65,6 @@ from netra_node.telemetry.destinations import (
 from netra_node.telemetry.families import Readings as ScrapeReadings
 from netra_node.telemetry.hub import Telemetry, TelemetryOptions
 from netra_node.telemetry.schemas import schema_for
-from netra_node.telemetry.spans import Schema
 from netra_node.watchdog import Watchdog
 from netra_node.workload import Ground, Workload, rehearse
 
@@ -112,12 +112,15 @@ class App:
                 lease_age=self._lease_age,
                 trace_contexts=self._contexts,
                 trace_links=self._link_results,
+                routes=self._route_results,
+                route_failures=self._route_failures,
                 suspensions=self._suspensions,
             ),
         )
         self._strategies = _strategies(settings)
+        self._routes = None if settings.routing is None else PodRoutes(settings.routing)
         self._readings = PodReadings(
-            settings.tracing, http_limits(settings), self._telemetry, self._strategies
+            settings.tracing, http_limits(settings), self._telemetry, self._strategies, self._routes
         )
         self._descriptor_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._descriptor_news = Told()
@@ -280,6 +283,12 @@ class App:
     def _link_results(self) -> dict[str, int]:
         return self._readings.link_results()
 
+    def _route_results(self) -> dict[str, int]:
+        return {} if self._routes is None else self._routes.results()
+
+    def _route_failures(self) -> dict[str, int]:
+        return {} if self._routes is None else self._routes.failures()
+
     def _suspensions(self) -> dict[str, int]:
         return self._ground.suspensions
 
@@ -406,12 +415,6 @@ def _target(endpoint: Endpoint) -> Target:
     return Target(endpoint.host, endpoint.port, endpoint.target, tls)
 
 
-def operations_schema(settings: Settings) -> Schema:
-    """Return the schema whose operations a server of sampling strategies knows: that of the spans it gets, Jaeger's first."""
-    to_jaeger = any(isinstance(each, AgentSettings | JaegerSettings) for each in settings.exporters)
-    return schema_for("jaeger" if to_jaeger else "otlp", settings.spans)
-
-
 def _strategies(settings: Settings) -> "Strategies | None":
     """Return what asks for sampling strategies; None: the sampler is not remote."""
     sampling = settings.tracing.sampling
@@ -423,7 +426,7 @@ def _strategies(settings: Settings) -> "Strategies | None":
     from netra_node.telemetry import strategies  # noqa: PLC0415
 
     server = strategies.StrategyServer(_target(remote.endpoint), f"netra-node/{__version__}")
-    operation = strategies.operation_of(operations_schema(settings))
+    operation = strategies.operation_of(schema_for("otlp", settings.spans))
     make = functools.partial(
         RemoteSampler, initial=sampling.param, operation=operation, most=remote.operations
     )

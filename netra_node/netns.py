@@ -49,6 +49,7 @@ _ATTRIBUTE: Final = struct.Struct("=HH")
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
 _STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_DATAGRAM: Final = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 
 #: Upstream sockets made in one visit: there and back takes 9 µs, a tenth of what a new connection costs.
 STOCK: Final = 8
@@ -175,6 +176,10 @@ class InPodSockets:
         if not stock:
             self._run(functools.partial(_fill, stock, family))
         return stock.pop()
+
+    def udp(self, family: socket.AddressFamily) -> socket.socket:
+        """Return a new UDP socket, non-blocking and close-on-exec. Raises OSError."""
+        return self._run(lambda: socket.socket(family, _DATAGRAM))
 
     def _clear(self) -> None:
         for stock in self._stock.values():

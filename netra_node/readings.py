@@ -16,9 +16,11 @@ from netra_node.core.ignored import IgnoredPaths
 from netra_node.core.limits import Limits
 from netra_node.core.linking import LinkTable
 from netra_node.core.propagation import Propagation
+from netra_node.core.routed_tracing import RoutedTracing
 from netra_node.core.sampling import ParentBased, Sampler, sampler_from
 from netra_node.core.tags import TagRules
 from netra_node.core.tracing import IdSource, Tracing, TracingOptions
+from netra_node.pod_routes import PodRoutes
 from netra_node.settings.model import Settings, TracingSettings
 from netra_node.telemetry.hub import Telemetry
 from netra_node.workload import Reading
@@ -42,13 +44,15 @@ class PodReadings:
         limits: Limits,
         telemetry: Telemetry,
         strategies: RemoteSamplers | None = None,
+        routes: PodRoutes | None = None,
     ) -> None:
-        """Build what all pods share; `strategies` makes the samplers if they are remote."""
+        """Build what all pods share; `strategies` makes the samplers if they are remote, `routes` routes if any are followed."""
         self._settings = settings
         self._limits = limits
         self._telemetry = telemetry
         self._propagation = Propagation(settings.propagators)
         self._strategies = strategies
+        self._routes = routes
         self._ids = IdSource(_nonzero(settings.trace_id_bits), _nonzero(64), _new_request_id)
         self._ignored = IgnoredPaths(
             (path.encode() for path in settings.ignored_paths.exact),
@@ -67,7 +71,7 @@ class PodReadings:
         if made is not None and made[0].identity == pod.identity:
             return made[1]
         links = made[1].rules.tracing.links if made is not None else self._new_links()
-        reading = Reading(self._rules(pod, links), self._telemetry.observer(pod.identity))
+        reading = self._new(pod, links)
         self._made[uid] = (pod, reading)
         return reading
 
@@ -75,10 +79,21 @@ class PodReadings:
         milliseconds = self._settings.context_expiration_ms
         return LinkTable(0 if milliseconds is None else milliseconds * _MILLISECOND)
 
-    def _rules(self, pod: DesiredPod, links: LinkTable) -> HttpRules:
+    def _new(self, pod: DesiredPod, links: LinkTable) -> Reading:
+        observer = self._telemetry.observer(pod.identity)
+        shared = (self._propagation, self._sampler(pod.identity.service), links, self._ids)
+        if self._routes is None:
+            return Reading(self._rules(Tracing(*shared, self._options(pod))), observer)
+        routed = RoutedTracing(*shared, self._options(pod), self._routes.of(pod))
+        return Reading(self._rules(routed), observer, self._routes.plan(pod, routed))
+
+    def _rules(self, tracing: Tracing) -> HttpRules:
+        return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, self._limits)
+
+    def _options(self, pod: DesiredPod) -> TracingOptions:
         settings = self._settings
         value = pod.identity.service if settings.x_source_value is None else settings.x_source_value
-        options = TracingOptions(
+        return TracingOptions(
             source=value.encode(),
             force_source=settings.x_source_force,
             request_id_header=settings.request_id_header.encode(),
@@ -86,10 +101,6 @@ class PodReadings:
             ignored=self._ignored,
             tags=self._tags,
         )
-        tracing = Tracing(
-            self._propagation, self._sampler(pod.identity.service), links, self._ids, options
-        )
-        return HttpRules(HeadParser(tracing.fields, tracing.rare), tracing, self._limits)
 
     def _sampler(self, service: str) -> Sampler:
         """Return one for each pod: a rate is a pod's own, as each sidecar of netramesh had its own."""
@@ -114,6 +125,8 @@ class PodReadings:
         if made is not None:
             self._telemetry.forget(uid)
             self._add(self._past_links, made[1].rules.tracing.links)
+        if self._routes is not None:
+            self._routes.forget(uid)
 
     def _tables(self) -> Iterator[LinkTable]:
         return (reading.rules.tracing.links for _, reading in self._made.values())
@@ -122,6 +135,8 @@ class PodReadings:
         """Let go of link entries whose time is over while nothing happens in their pod."""
         for table in self._tables():
             table.expire(now)
+        if self._routes is not None:
+            self._routes.expire(now)
 
     def contexts(self) -> int:
         """Return how many server spans could be linked to now."""

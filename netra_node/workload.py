@@ -31,6 +31,8 @@ from netra_node.core.addresses import OriginalDst
 from netra_node.core.conversation import HttpRules
 from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
 from netra_node.core.records import Direction, Observer
+from netra_node.core.routed_tracing import RoutedTracing
+from netra_node.core.targets import Targets
 from netra_node.interception import encode, routes
 from netra_node.interception.lease import Lease
 from netra_node.interception.ruleset import (
@@ -53,6 +55,8 @@ from netra_node.netns import (
 from netra_node.proxy.connection import Route
 from netra_node.proxy.dial import Dialer, InboundDialer, OutboundDialer
 from netra_node.proxy.listener import Listeners
+from netra_node.proxy.resolver import ResolvConfFile, Resolver
+from netra_node.proxy.routed_opening import Routing
 from netra_node.proxy.sockets import accept_by_nat
 
 _LOOPBACKS: Final = ("127.0.0.1", "::1")
@@ -129,11 +133,29 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingPlan:
+    """How the pod's outbound requests are routed, but for the sockets that names are asked for with."""
+
+    tracing: RoutedTracing
+    targets: Targets
+    #: Domains in which names are looked for.
+    search: tuple[str, ...]
+    conf: ResolvConfFile
+
+    def inside(self, sockets: InPodSockets) -> Routing:
+        """Return it for the pod that `sockets` are made in."""
+        resolver = Resolver(sockets, OUTBOUND_MARK, self.search, self.conf)
+        return Routing(self.tracing, self.targets, resolver)
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """How the pod's connections are read and who is told."""
+    """How the pod's connections are read, who is told, and where requests go that say it."""
 
     rules: HttpRules
     observer: Observer
+    #: None: where their connections go.
+    routing: RoutingPlan | None = None
 
 
 class Workload:
@@ -306,12 +328,22 @@ class Workload:
         inbound = InboundDialer(sockets, INBOUND_MARK, _ANYIPS)
         await self._serve_all(doors.outbound, Direction.OUTBOUND, outbound)
         await self._serve_all(doors.inbound, Direction.INBOUND, inbound)
+        self._listeners.reroute(self._with_routing(self._reading))
 
     async def _serve_all(
         self, group: tuple[socket.socket, ...], direction: Direction, dialer: Dialer
     ) -> None:
         for sock in group:
             await self._listeners.serve(sock, self._route(direction, dialer, sock), _BACKLOG)
+
+    def _with_routing(self, reading: Reading) -> Callable[[Route], Route]:
+        """Return what gives outbound routes the routing of `reading`, one resolver for all of them."""
+        if reading.routing is None or self._namespace is None:
+            return lambda route: route
+        routing = reading.routing.inside(InPodSockets(self._namespace))
+        return lambda route: (
+            replace(route, routing=routing) if route.direction is Direction.OUTBOUND else route
+        )
 
     def _route(self, direction: Direction, dialer: Dialer, listener: socket.socket) -> Route:
         return Route(
@@ -335,6 +367,8 @@ class Workload:
             await self._change_rules(await self._rules_for(pod.options))
         except OSError as error:
             raise _refusal(error) from error
+        if reading is not self._reading:
+            self._listeners.reroute(self._with_routing(reading))
         self.pod = pod
         self._reading = reading
         self._listeners.reroute(

@@ -18,12 +18,10 @@ import pytest
 
 from netra_node import __version__
 from netra_node.admin.listener import ListenError
-from netra_node.app import App, operations_schema
+from netra_node.app import App
 from netra_node.discovery.file_source import PodsFileError
 from netra_node.interception.slots import Slots
 from netra_node.settings.model import Settings
-from netra_node.telemetry.netramesh import NetrameshSchema
-from netra_node.telemetry.spans import OtelSchema
 from tests.proxy.support import until
 
 
@@ -203,23 +201,6 @@ async def test_jaegers_collector_is_named_without_credentials(
     made = App(settings(pods_file, JAEGER_ENDPOINT="https://me:hunter2@c/api/traces?t=1"), slots)
 
     assert made.status()["collector"] == "https://c:443/api/traces"
-
-
-@pytest.mark.parametrize(
-    ("different", "schema"),
-    [
-        ({}, OtelSchema),
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, OtelSchema),
-        ({"JAEGER_AGENT_HOST": "agent"}, NetrameshSchema),
-        ({"JAEGER_ENDPOINT": "http://jaeger:14268/api/traces"}, NetrameshSchema),
-        ({"OTEL_TRACES_EXPORTER": "otlp,jaeger", "JAEGER_AGENT_HOST": "agent"}, NetrameshSchema),
-        ({"JAEGER_AGENT_HOST": "agent", "NETRA_SPAN_SCHEMA": "otel"}, OtelSchema),
-    ],
-)
-def test_a_sampling_server_is_understood_by_the_operations_that_jaeger_gets(
-    pods_file: Path, different: dict[str, str], schema: type
-) -> None:
-    assert isinstance(operations_schema(settings(pods_file, **different)), schema)
 
 
 async def test_the_hosts_namespace_is_never_captured(pods_file: Path, slots: Slots) -> None:

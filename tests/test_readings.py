@@ -12,6 +12,8 @@ from netra_node.core.limits import Limits
 from netra_node.core.ports import PortSet
 from netra_node.core.records import Direction, Exchange
 from netra_node.core.sampling import Sampler, sampler_from
+from netra_node.core.tracing import Tracing
+from netra_node.pod_routes import PodRoutes
 from netra_node.readings import PodReadings, http_limits
 from netra_node.settings.model import Settings
 from netra_node.telemetry.hub import Telemetry, TelemetryOptions
@@ -197,6 +199,35 @@ def test_remote_samplers_are_made_by_service() -> None:
     assert chosen(made.of(WEB))
     assert chosen(made.of(RENAMED))
     assert remote.asked == ["shop", "front"]
+
+
+def test_without_routing_there_is_nothing_of_it() -> None:
+    reading = readings()[0].of(WEB)
+
+    assert reading.routing is None
+    assert type(reading.rules.tracing) is Tracing
+
+
+def test_with_routing_its_routes_outlive_a_change_and_not_the_pod() -> None:
+    ours = settings(NETRA_HTTP_ROUTING_ENABLED="true")
+    assert ours.routing is not None
+    routes = PodRoutes(ours.routing)
+    telemetry = Telemetry(TelemetryOptions())
+    made = PodReadings(ours.tracing, http_limits(ours), telemetry, None, routes)
+    before, after = made.of(WEB), made.of(RENAMED)
+
+    assert before.routing is not None
+    assert after.routing is not None
+    assert before.rules.tracing is before.routing.tracing
+    assert before.routing.tracing.routes is after.routing.tracing.routes
+    assert isinstance(after.rules.parser.request(HEAD % b"/"), RequestHead)
+    memory = after.routing.tracing.routes.memory
+    memory.opened("x", b"id", b"a=b")
+    memory.ended("x", 0)
+    made.expire(10**12)
+    assert len(memory) == 0
+    made.forget(WEB.identity.uid)
+    assert routes.of(WEB) is not after.routing.tracing.routes
 
 
 @pytest.mark.parametrize(("text", "bits"), [("true", 128), ("false", 64)])

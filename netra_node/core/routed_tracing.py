@@ -22,7 +22,7 @@ _INBOUND: Final = Direction.INBOUND
 class Routes:
     """The routes of one pod: where requests keep theirs, and those of inbound ones."""
 
-    __slots__ = ("counts", "malformed", "memory", "source")
+    __slots__ = ("counts", "failures", "malformed", "memory", "source")
 
     def __init__(
         self, source: RouteSource, memory: RouteMemory, malformed: Callable[[], None]
@@ -33,10 +33,12 @@ class Routes:
         self.malformed = malformed
         #: Requests by what their route came to (`netra_routed_requests_total`); those without any are not counted.
         self.counts: dict[str, int] = {}
+        #: Requests whose route led nowhere, by why (`netra_route_failures_total`).
+        self.failures: dict[str, int] = {}
 
-    def count(self, result: str) -> None:
-        """Count a request. `result` is one of a closed set."""
-        self.counts[result] = self.counts.get(result, 0) + 1
+    def failed(self, why: str) -> None:
+        """Count a route that led nowhere. `why` is one of a closed set."""
+        self.failures[why] = self.failures.get(why, 0) + 1
 
     def of(self, view: HeaderView, request_id: bytes, now: int) -> bytes:
         """Return the route of an outbound request: its cookie, its header, that of the inbound one; empty: none."""
@@ -61,12 +63,15 @@ class Routes:
         except MalformedError:
             self._is_malformed()
             return None
-        self.count("original" if target is None else "routed")
+        self._count("original" if target is None else "routed")
         return target
 
     def _is_malformed(self) -> None:
-        self.count("malformed")
+        self._count("malformed")
         self.malformed()
+
+    def _count(self, result: str) -> None:
+        self.counts[result] = self.counts.get(result, 0) + 1
 
 
 class RoutedTracing(Tracing):
@@ -86,7 +91,9 @@ class RoutedTracing(Tracing):
         """`routes` and `links` are the pod's own."""
         super().__init__(propagation, sampler, links, ids, options)
         self.routes = routes
-        self.fields = (*self.fields, *routes.source.fields)
+        # as tags of headers: see there
+        fields = (name for name in routes.source.fields if name not in self.rare)
+        self.fields = (*self.fields, *fields)
 
     def begin(
         self, direction: Direction, exchange: Exchange, view: HeaderView, now: int

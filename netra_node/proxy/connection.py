@@ -30,6 +30,7 @@ from netra_node.core.records import (
 from netra_node.proxy.dial import Dialer
 from netra_node.proxy.faults import report, tell
 from netra_node.proxy.opening import Opening
+from netra_node.proxy.routed_opening import Routing
 from netra_node.proxy.sockets import fin_has_come
 from netra_node.proxy.transports import cork, has_unsent, reset, send_fin, was_reset
 
@@ -37,17 +38,17 @@ now = time.monotonic_ns
 _NANOSECONDS: Final = 1e9
 
 # why reading from the client is paused: any bit set stops it
-_PEER_FULL: Final = 1
-_UNANSWERED: Final = 2
-_DIALLING: Final = 4
+PEER_FULL: Final = 1
+UNANSWERED: Final = 2
+DIALLING: Final = 4
 
 #: Seconds between two looks at a side that is not read from.
 _LOOK: Final = 1.0
 
 # which sides are gone: the connection ends with the second
-_CLIENT: Final = 1
-_SERVER: Final = 2
-_BOTH: Final = _CLIENT | _SERVER
+CLIENT: Final = 1
+SERVER: Final = 2
+_BOTH: Final = CLIENT | SERVER
 
 #: Where these are among the first bytes, the end of the connection may be announced in them. Looking costs 0.1 µs; what is
 #: missed, or seen wrongly, costs a packet or a system call.
@@ -75,6 +76,8 @@ class Route:
     #: Bytes kept for a side that does not take them, or is still being dialled, before reading from the other stops. What is
     #: read at a time comes on top: up to 256 KiB.
     buffer: int = 64 * 1024
+    #: None: connections go where they wanted to; else those to `http_ports` may be routed.
+    routing: Routing | None = None
 
 
 class Connection:
@@ -127,7 +130,7 @@ class Connection:
         self._draining = False
         #: What ended it, as soon as that is known; it is over when both sides are gone.
         self._outcome: Outcome | None = None
-        self._gone = _SERVER
+        self._gone = SERVER
         self._down_pause = 0
         self._up_paused = False
         down.set_write_buffer_limits(route.buffer)
@@ -150,27 +153,27 @@ class Connection:
 
     def upstream_made(self, up: asyncio.Transport) -> None:
         """Send what the client said meanwhile, and let both sides flow."""
-        if self._outcome is not None or self._gone & _CLIENT:
+        if self._outcome is not None or self._gone & CLIENT:
             self._send_last_words(up)
             return
         self._up = up
         up.set_write_buffer_limits(self._route.buffer)
-        self._gone &= ~_SERVER
+        self._gone &= ~SERVER
         self._to_upstream = up.write
         if self._early:
             up.write(bytes(self._early))
             self._early.clear()
-        self._resume_down(_DIALLING)
+        self._resume_down(DIALLING)
         self._pass_client_fin()
         self._close_if_done()
 
     def _send_last_words(self, up: asyncio.Transport) -> None:
         """Send what a client said that has reset by now, and the reset behind it: without us the server has both."""
-        if self.record.outcome is not None or not (self._early and self._gone & _CLIENT):
+        if self.record.outcome is not None or not (self._early and self._gone & CLIENT):
             reset(up)
             return
         self._up = up
-        self._gone &= ~_SERVER
+        self._gone &= ~SERVER
         up.write(bytes(self._early))
         self._early.clear()
         self._end_with(up, ConnectionResetError())
@@ -197,14 +200,14 @@ class Connection:
             if out:
                 self._to_upstream(out)
             if conversation.full:
-                self._pause_down(_UNANSWERED)
+                self._pause_down(UNANSWERED)
             self._settle()
         if self._up is None and len(self._early) > self._route.buffer:
-            self._pause_down(_DIALLING)
+            self._pause_down(DIALLING)
 
     def server_data(self, data: bytes) -> None:
         """Move bytes of the server; reading them comes after."""
-        if self._gone & _CLIENT:
+        if self._gone & CLIENT:
             return  # the loop may read before `upstream_made`, which ends what nobody waits for any more
         self.record.sent += len(data)
         last = (
@@ -223,7 +226,7 @@ class Connection:
         out = conversation.server_data(data, now())
         if out:
             self._to_upstream(out)
-        if self._down_pause & _UNANSWERED and not conversation.full:
+        if self._down_pause & UNANSWERED and not conversation.full:
             self._answered_enough()
         if conversation.ended or self.record.opaque is not None:
             self._settle()
@@ -240,7 +243,7 @@ class Connection:
             return False
 
     def _answered_enough(self) -> None:
-        self._resume_down(_UNANSWERED)
+        self._resume_down(UNANSWERED)
         self._pass_client_fin()
 
     def _settle(self) -> None:
@@ -310,7 +313,7 @@ class Connection:
         out = self._conversation.server_eof(now())
         if out:
             self._to_upstream(out)
-        if self._down_pause & _UNANSWERED and not self._conversation.full:
+        if self._down_pause & UNANSWERED and not self._conversation.full:
             self._answered_enough()
         self._settle()
         if not self._close_if_done():
@@ -338,7 +341,7 @@ class Connection:
     def client_lost(self, error: Exception | None) -> None:
         """Take note that the accepted side is gone; a reset is passed on."""
         dialling = self._up is None and self._outcome is None
-        self._gone |= _CLIENT
+        self._gone |= CLIENT
         if error is not None:
             self._pass_held()
             self._client_failed()
@@ -349,14 +352,14 @@ class Connection:
     def _pass_held(self) -> None:
         """Pass on the beginning of a head before the client's reset: the server would have it without us."""
         held = self._conversation.release()
-        if held and (self._up is None or not self._gone & _SERVER):
+        if held and (self._up is None or not self._gone & SERVER):
             self._to_upstream(held)
 
     def upstream_lost(self, error: Exception | None) -> None:
         """Take note that the dialled side is gone; a reset is passed on."""
         if error is not None:
             self._take_last_words(error)
-        self._gone |= _SERVER
+        self._gone |= SERVER
         if error is not None:
             self._fail(Outcome.UPSTREAM_RESET)
         self._end_with(self._down, error)
@@ -450,11 +453,11 @@ class Connection:
 
     def upstream_full(self) -> None:
         """Stop reading from the client."""
-        self._pause_down(_PEER_FULL)
+        self._pause_down(PEER_FULL)
 
     def upstream_drained(self) -> None:
         """Go on reading from the client."""
-        self._resume_down(_PEER_FULL)
+        self._resume_down(PEER_FULL)
 
     def client_full(self) -> None:
         """Stop reading from the server."""
@@ -467,7 +470,7 @@ class Connection:
         """Go on reading from the server."""
         self._up_paused = False
         # after its FIN the loop would read, and report, the FIN again
-        if self._up is not None and not self._server_fin and not self._gone & _SERVER:
+        if self._up is not None and not self._server_fin and not self._gone & SERVER:
             self._up.resume_reading()
 
     def _pause_down(self, why: int) -> None:

@@ -12,6 +12,7 @@ from netra_node.core.records import ConnectionRecord, Direction, ResetCause
 from netra_node.proxy import sockets
 from netra_node.proxy.connection import Connection, Route, now
 from netra_node.proxy.faults import tell
+from netra_node.proxy.routed import RoutedConnection
 from netra_node.proxy.transports import reset, socket_of
 
 
@@ -34,8 +35,18 @@ class Downstream(asyncio.Protocol):
         if record is None:
             reset(down)
             return
-        self._connection = Connection(self._route, self._open, down, record)
+        self._connection = self._new(down, record)
         self._connection.open()
+
+    def _new(self, down: asyncio.Transport, record: ConnectionRecord) -> Connection:
+        route = self._route
+        if (
+            route.routing is None
+            or not route.http_ports
+            or record.destination.port not in route.http_ports
+        ):
+            return Connection(route, self._open, down, record)
+        return RoutedConnection(route, route.routing, self._open, down, record)
 
     def _record(self, down: asyncio.Transport) -> ConnectionRecord | None:
         """Return the record of the connection, None where there is nothing to do but to reset it."""

@@ -34,13 +34,14 @@ class Owner(Protocol):
 class Opening:
     """One upstream socket from its dial to its end. Does not keep its owner, who keeps it."""
 
-    __slots__ = ("_dialer", "_dialled", "_handed_over")
+    __slots__ = ("_closed", "_dialer", "_dialled", "_handed_over")
 
     def __init__(self, dialer: Dialer) -> None:
         """Do nothing yet; `begin` does."""
         self._dialer = dialer
         self._dialled: Dialled | None = None
         self._handed_over = False
+        self._closed = False
 
     @property
     def sock(self) -> socket.socket:
@@ -74,9 +75,10 @@ class Opening:
         self._proceed(sock, owner)
 
     def close(self) -> None:
-        """Let go: nobody wants it any more, or the loop has closed it. To be called once."""
-        if self._dialled is None:
+        """Let go: nobody wants it any more, or the loop has closed it. A second time does nothing."""
+        if self._dialled is None or self._closed:
             return
+        self._closed = True
         self._dialer.release(self._dialled)
         if not self._handed_over:
             sock = self._dialled.sock

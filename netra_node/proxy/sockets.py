@@ -37,6 +37,9 @@ class SocketFactory(Protocol):
     def tcp(self, family: socket.AddressFamily) -> socket.socket:
         """Return a new non-blocking, close-on-exec TCP socket of `family`; OSError as the kernel says."""
 
+    def udp(self, family: socket.AddressFamily) -> socket.socket:
+        """Return the same for UDP."""
+
 
 def family_of(host: str) -> socket.AddressFamily:
     """Return the address family of an address in text form."""

@@ -30,6 +30,9 @@ _FALSE = frozenset({"0", "f", "false"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 #: A field name is a token (RFC 9110 §5.6.2).
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+_DOMAIN = re.compile(
+    r"(?=.{1,190}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?"
+)
 #: A field value without the controls that would end it (RFC 9110 §5.5).
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 #: Fields that steer the message or the connection, or that carry the trace: never ours to set by a setting.
@@ -231,6 +234,20 @@ def header_name(name: str) -> str:
     if name.lower() in _RESERVED_FIELDS or name.lower().startswith("x-b3-"):
         _refuse("a header that steers the message or carries the trace")
     return name
+
+
+def cookie_name(name: str) -> str:
+    """Read the name of a cookie (RFC 6265 §4.1.1: a token)."""
+    if not _TOKEN.fullmatch(name):
+        _refuse("not a cookie name (RFC 6265 token)")
+    return name
+
+
+def search_domain(domain: str) -> str:
+    """Read one domain of a search list; `{namespace}` in it stands for the pod's."""
+    if not _DOMAIN.fullmatch(domain.replace("{namespace}", "n")):
+        _refuse(f"{domain[:80]!r} is not a domain")
+    return domain.removesuffix(".")
 
 
 def header_value(value: str) -> str:

@@ -17,6 +17,7 @@ from netra_node.settings import variables as v
 from netra_node.settings.environment import Environment, Problem
 from netra_node.settings.exporting import ExporterSettings, exporters
 from netra_node.settings.formats import PathRules, TagMap
+from netra_node.settings.routing import RoutingSettings, routing
 from netra_node.settings.sampling import OFF, SamplingSettings, sampling
 from netra_node.settings.variables import Variable
 from netra_node.telemetry.plugins import installed_exporters
@@ -117,6 +118,8 @@ class Settings:
     pods: PodSettings
     ports: PortSettings
     tracing: TracingSettings
+    #: None: no request is routed.
+    routing: RoutingSettings | None
     limits: LimitSettings
     spans: SpanOptions
     #: None of them: spans stay in memory.
@@ -149,6 +152,7 @@ class Settings:
             pods=_pods(env),
             ports=_ports(env),
             tracing=_tracing(env),
+            routing=routing(env),
             limits=_limits(env),
             spans=_spans(env),
             exporters=_exporters(env, installed),

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from netra_node.core import ratio
+from netra_node.core import ratio, targets
 from netra_node.core.desired import InboundMode
 from netra_node.core.ports import FORMAT as PORT_LIST
 from netra_node.core.ports import FORMAT_OR_ALL as PORT_LIST_OR_ALL
+from netra_node.core.resolv_conf import KUBERNETES_SEARCH
 from netra_node.discovery.service_name import FIELDS, parse_template
 from netra_node.settings import formats
 from netra_node.telemetry import schemas
@@ -104,6 +105,7 @@ def _bytes(low: int, high: int) -> Format[int]:
     return Format(formats.integer(low, high), f"bytes, {low}..{high}")
 
 
+_ANY_MILLISECONDS = Format(formats.integer(-_ANY, _ANY), "milliseconds; 0 or less = never")
 _BOOLEAN = Format(formats.boolean, "true or false")
 _POD_PORT = Format(formats.integer(1, formats.HIGHEST_PORT), "a port, 1..65535")
 _NODE_PORT = Format(formats.integer(0, formats.HIGHEST_PORT), "a port, 0..65535; 0 = any free one")
@@ -414,11 +416,95 @@ COOKIE_TAGS = Variable(
 )
 CONTEXT_EXPIRATION = Variable(
     "NETRA_TRACING_CONTEXT_EXPIRATION_MILLISECONDS",
-    Format(formats.integer(-_ANY, _ANY), "milliseconds; 0 or less = never"),
+    _ANY_MILLISECONDS,
     "5000",
     "How long a request id stays linked to its trace after its request was answered.",
     Origin.NETRAMESH,
     difference="counted from the answer, where netramesh counted from the request; at most 10,000 for each pod",
+)
+
+TRACING_CLEANUP = Variable(
+    "NETRA_TRACING_CONTEXT_CLEANUP_INTERVAL",
+    _ANY_MILLISECONDS,
+    "1000",
+    "No effect: what is over goes by itself.",
+    Origin.NETRAMESH,
+    difference="nothing is swept, memory is bounded by itself",
+)
+
+# Routing
+
+ROUTING_ENABLED = Variable(
+    "NETRA_HTTP_ROUTING_ENABLED",
+    _BOOLEAN,
+    "false",
+    "Have requests say where they go, by host1=host2,host3=host4:8080: outbound ones to the ports that NETRA_HTTP_PORTS or the "
+    "annotation netra.io/http-ports names (behavior.md, Routing).",
+    Origin.NETRAMESH,
+    difference="only connections to named HTTP ports are dialled by their first request, all others as without routing; upstreams are "
+    "kept; a host that cannot be reached is a 502",
+)
+ROUTING_HEADER = Variable(
+    "NETRA_HTTP_ROUTING_HEADER_NAME",
+    _HEADER_NAME,
+    "X-Route",
+    "The header that says it; added to requests made because of one that had it.",
+    Origin.NETRAMESH,
+)
+ROUTING_COOKIE_ENABLED = Variable(
+    "NETRA_HTTP_ROUTING_COOKIE_ENABLED",
+    _BOOLEAN,
+    "false",
+    "Have a cookie say it, too; it comes before the header.",
+    Origin.NETRAMESH,
+)
+ROUTING_COOKIE = Variable(
+    "NETRA_HTTP_ROUTING_COOKIE_NAME",
+    Format(formats.cookie_name, "a cookie name"),
+    "X-Route",
+    "That cookie.",
+    Origin.NETRAMESH,
+)
+ROUTING_ALLOWED_HOSTS = Variable(
+    "NETRA_HTTP_ROUTING_ALLOWED_HOSTS",
+    Format(targets.parse, targets.FORMAT),
+    "",
+    "Where routes may lead; unset: anywhere but to loopback, link-local and metadata addresses, which have to be listed as addresses. Whoever "
+    "can send a request can send a route.",
+    Origin.NEW,
+)
+ROUTING_EXPIRATION = Variable(
+    "NETRA_ROUTING_CONTEXT_EXPIRATION_MILLISECONDS",
+    _ANY_MILLISECONDS,
+    "5000",
+    "How long a request id stays linked to its route after its request was answered; 0 or less = for ever.",
+    Origin.NETRAMESH,
+    difference="counted from the answer, where netramesh counted from the request; at most 10,000 for each pod",
+)
+ROUTING_CLEANUP = Variable(
+    "NETRA_ROUTING_CONTEXT_CLEANUP_INTERVAL",
+    _ANY_MILLISECONDS,
+    "1000",
+    "No effect: what is over goes by itself.",
+    Origin.NETRAMESH,
+    difference="nothing is swept, memory is bounded by itself",
+)
+DNS_SEARCH = Variable(
+    "NETRA_DNS_SEARCH",
+    Format(
+        formats.items(formats.search_domain),
+        "domains, comma-separated, with {namespace} for the pod's",
+    ),
+    ",".join(KUBERNETES_SEARCH),
+    "Domains in which the name of a route is looked for, as the pod's own resolv.conf has them.",
+    Origin.NEW,
+)
+RESOLV_CONF = Variable(
+    "NETRA_RESOLV_CONF",
+    _PATH,
+    "/etc/resolv.conf",
+    "Names the DNS servers that are asked for a route's host, from inside the pod; read again when it changes.",
+    Origin.NEW,
 )
 
 # Limits: none of them ends a connection

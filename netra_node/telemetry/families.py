@@ -29,6 +29,9 @@ class Readings:
     trace_contexts: Callable[[], int] = lambda: 0
     #: result → look-ups (`netra_trace_links_total`)
     trace_links: Callable[[], Mapping[str, int]] = _nothing_counted
+    #: what a route came to → requests (`netra_routed_requests_total`), and why it led nowhere (`netra_route_failures_total`)
+    routes: Callable[[], Mapping[str, int]] = _nothing_counted
+    route_failures: Callable[[], Mapping[str, int]] = _nothing_counted
     #: what was used up → pods whose new connections began to go direct (`netra_pod_capture_suspended_total`)
     suspensions: Callable[[], Mapping[str, int]] = _nothing_counted
 
@@ -199,6 +202,18 @@ def _readings(readings: Readings) -> Iterator[Family]:
         "Look-ups of the inbound request behind an outbound one.",
         "result",
         readings.trace_links(),
+    )
+    yield _labelled(
+        ("netra_routed_requests_total", "counter"),
+        "Requests that had a route, and what it came to; inbound ones only where it is malformed.",
+        "result",
+        readings.routes(),
+    )
+    yield _labelled(
+        ("netra_route_failures_total", "counter"),
+        "Requests whose route led nowhere, answered by us.",
+        "reason",
+        readings.route_failures(),
     )
     yield _labelled(
         ("netra_pod_capture_suspended_total", "counter"),

@@ -15,6 +15,8 @@ READINGS = Readings(
     lease_age=lambda: 0.25,
     trace_contexts=lambda: 7,
     trace_links=lambda: {"linked": 3},
+    routes=lambda: {"routed": 4},
+    route_failures=lambda: {"refused": 1},
     suspensions=lambda: {"connections": 2, "descriptors": 0},
 )
 FORMATS = pytest.mark.parametrize(
@@ -100,6 +102,8 @@ EDGE = (("direction", "inbound"), ("namespace", "shop"), ("peer", "web"), ("serv
         ("netra_spans_total", {"result": "queue_full"}, 0),
         ("netra_trace_contexts", {}, 7),
         ("netra_trace_links_total", {"result": "linked"}, 3),
+        ("netra_routed_requests_total", {"result": "routed"}, 4),
+        ("netra_route_failures_total", {"reason": "refused"}, 1),
         ("netra_pod_capture_suspended_total", {"reason": "connections"}, 2),
         ("netra_loop_lag_seconds_count", {}, 1),
     ],
