@@ -166,8 +166,8 @@ def account(user: str, *, pods: bool, proxy: bool, nodes: Sequence[NodeFacts]) -
         found = f"{user} may get nodes/proxy, all of the kubelet's API, but not nodes/pods"
         return Check("account", Verdict.WARNING, found, why, _rule("netra-node", "nodes/pods"))
     spare = "" if old or not proxy else "; and nodes/proxy, which no kubelet here needs"
-    granted = "get nodes/pods" if pods else "get nodes/proxy"
-    return Check("account", Verdict.OK, f"{user} may {granted}{spare}", why)
+    used = " and ".join(["nodes/pods"] * pods + ["nodes/proxy"] * bool(old))
+    return Check("account", Verdict.OK, f"{user} may get {used}{spare}", why)
 
 
 def _rule(role: str, resource: str) -> str:
@@ -178,7 +178,7 @@ def _rule(role: str, resource: str) -> str:
 def account_unknown(user: str, problem: str) -> Check:
     """Tell that nobody could be asked what the account may."""
     why = "with it the daemon reads its node's pod list from the kubelet"
-    mend = f"let somebody who may: `kubectl auth can-i get nodes/pods --as={user}`"
+    mend = f"let somebody who may: `kubectl auth can-i get nodes --subresource=pods --as={user}`"
     return Check("account", Verdict.SKIPPED, problem, why, mend)
 
 

@@ -28,5 +28,5 @@ class Right(NamedTuple):
     namespace: str = ""
 
     def __str__(self) -> str:
-        """Return it as `kubectl auth can-i` takes it."""
+        """Return it as a role names it; `kubectl auth can-i` would take pods/exec for a pod called exec."""
         return f"{self.verb} {self.resource}/{self.subresource}"

@@ -174,7 +174,7 @@ NEW, OLD = "v1.33.0", "v1.32.9"
             Verdict.OK,
             f"{USER} may get nodes/pods; and nodes/proxy, which no kubelet here needs",
         ),
-        (True, True, (NEW, OLD), Verdict.OK, f"{USER} may get nodes/pods"),
+        (True, True, (NEW, OLD), Verdict.OK, f"{USER} may get nodes/pods and nodes/proxy"),
         (False, True, (OLD,), Verdict.OK, f"{USER} may get nodes/proxy"),
         (
             True,
@@ -219,7 +219,8 @@ def test_rights_that_may_not_be_asked_for_are_skipped_with_whom_to_ask() -> None
     check = checks.account_unknown(USER, "subjectaccessreviews is forbidden")
 
     assert check.verdict is Verdict.SKIPPED
-    assert f"kubectl auth can-i get nodes/pods --as={USER}" in check.mend
+    # `get nodes/pods` would ask about a node called pods.
+    assert f"kubectl auth can-i get nodes --subresource=pods --as={USER}" in check.mend
 
 
 def test_the_users_own_rights_are_named() -> None:
