@@ -113,11 +113,13 @@ def _batch(fields: dict[int, Any]) -> Batch:
     assert fields.keys() == {1, 2}
     process = fields[1]
     assert process.keys() <= {1, 2}
-    return Batch(process[1], [_tag(tag) for tag in process[2]], [_span(one) for one in fields[2]])
+    return Batch(
+        process[1], [_tag(tag) for tag in process.get(2, [])], [_span(one) for one in fields[2]]
+    )
 
 
 def _span(fields: dict[int, Any]) -> Span:
-    assert fields.keys() == {1, 2, 3, 4, 5, 7, 8, 9, 10}
+    assert {1, 2, 3, 4, 5, 7, 8, 9} <= fields.keys() <= set(range(1, 12))
     return Span(
         trace_id=(fields[2] & _UNSIGNED) << 64 | fields[1] & _UNSIGNED,
         span_id=fields[3] & _UNSIGNED,
@@ -126,7 +128,7 @@ def _span(fields: dict[int, Any]) -> Span:
         flags=fields[7],
         start=fields[8],
         duration=fields[9],
-        tags=[_tag(tag) for tag in fields[10]],
+        tags=[_tag(tag) for tag in fields.get(10, [])],
     )
 
 
