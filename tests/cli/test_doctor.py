@@ -129,20 +129,20 @@ def test_a_collector_that_is_there_is_ok() -> None:
 def test_a_collector_of_jaegers_is_looked_for_too() -> None:
     check = found(JAEGER_ENDPOINT=f"http://127.0.0.1:{unused_port()}/api/traces")["collector"]
 
-    assert check["verdict"] == "warning"
-    assert "JAEGER_ENDPOINT" in check["mend"]
+    assert check.verdict is Verdict.WARNING
+    assert "JAEGER_ENDPOINT" in check.mend
 
 
 def test_an_agent_must_have_an_address() -> None:
-    assert found(JAEGER_AGENT_HOST="127.0.0.1")["agent"]["verdict"] == "ok"
+    assert found(JAEGER_AGENT_HOST="127.0.0.1")["agent"].verdict is Verdict.OK
     check = found(JAEGER_AGENT_HOST="a..b")["agent"]
 
-    assert check["verdict"] == "warning"
-    assert check["found"].startswith("udp://a..b:6831: ")
+    assert check.verdict is Verdict.WARNING
+    assert check.found.startswith("udp://a..b:6831: ")
 
 
 def test_an_exporter_of_the_sdk_is_said_to_be_slow() -> None:
-    assert "thread" in found(OTEL_TRACES_EXPORTER="console")["exporter"]["found"]
+    assert "thread" in found(OTEL_TRACES_EXPORTER="console")["exporter"].found
 
 
 def test_without_privileges_it_says_what_is_missing_and_ends_with_1() -> None:
