@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from types import CodeType, FrameType
@@ -63,14 +62,14 @@ async def test_time_in_which_nothing_runs_has_no_samples() -> None:
     assert total(await Profiler().take(0.1)) <= 2
 
 
-async def test_the_time_of_other_threads_is_nobodys_here() -> None:
-    thread = threading.Thread(target=burn, args=(0.1,))
+async def test_time_that_the_main_thread_did_not_use_is_nobodys_here() -> None:
+    profiler = Profiler(lambda: 0)
+    taking = asyncio.get_running_loop().create_task(profiler.take(0.01))
+    await asyncio.sleep(0)
 
-    samples = await profile_of(thread.start, 0.2)
-    thread.join()
+    signal.raise_signal(signal.SIGPROF)
 
-    ours = [sample for sample in samples if sample[0]]
-    assert total(samples) > 2 * total(ours)
+    assert [stack for stack, _ in await taking] == [()]
 
 
 async def test_it_is_busy_while_it_takes_one_and_can_take_another() -> None:
