@@ -127,3 +127,21 @@ def test_a_file_that_names_no_pods_is_no_mistake(pods_file: Path, tmp_path: Path
 
         assert daemon.status()["pods"] == []
         assert daemon.terminate() < 10
+
+
+def test_the_log_of_a_daemon_that_runs_goes_to_standard_error(
+    pods_file: Path, tmp_path: Path
+) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    environ = {"NETRA_POD_SOURCE": f"file://{pods_file}", "PATH": os.environ["PATH"]}
+    ports = {"NETRA_PROMETHEUS_PORT": "0", "NETRA_PPROF_PORT": "0"}
+    with (
+        out.open("wb") as stdout,
+        log.open("wb") as stderr,
+        subprocess.Popen(RUN, env={**environ, **ports}, stdout=stdout, stderr=stderr) as daemon,
+    ):
+        assert until(lambda: "admin on" in log.read_text())
+        daemon.terminate()
+
+    assert daemon.returncode == 0
+    assert out.read_bytes() == b""

@@ -6,6 +6,7 @@ import pytest
 
 from netra_node.settings import variables
 from netra_node.settings.variables import VARIABLES, Origin, Variable
+from tests.settings.netramesh import NETRAMESH
 
 #: netramesh.md §1 and design.md §7, as far as this version reads them.
 NAMES_AND_DEFAULTS = {
@@ -37,57 +38,6 @@ NAMES_AND_DEFAULTS = {
     "OTEL_TRACES_SAMPLER": "parentbased_always_on",
 }
 
-#: The variables of netramesh 0.10 (netramesh.md §1.1, §1.3, §4.7): its default, and values that it took.
-NETRAMESH = {
-    "NETRA_SIDECAR_PORT": ("14956", ["1", "65535"]),
-    "NETRA_SIDECAR_USER_ID": ("1337", ["0", "1337"]),
-    "NETRA_SIDECAR_GROUP_ID": ("1337", ["0", "1337"]),
-    "INBOUND_INTERCEPT_PORTS": ("*", ["80", "80,443", "80, 443", "8000:8010,9000"]),
-    "OUTBOUND_INTERCEPT_PORTS": ("*", ["80", "80,443", "80, 443", "8000:8010,9000"]),
-    "NETRA_INBOUND_PROBABILITY": ("1", ["0", "0.25", "1.0"]),
-    "NETRA_OUTBOUND_PROBABILITY": ("1", ["0", "0.25", "1.0"]),
-    "NETRA_LOGGER_LEVEL": ("info", ["debug", "INFO", "Warning", "warn", "error", "FATAL"]),
-    "NETRA_PORT": ("14956", ["1", "65535"]),
-    "NETRA_PPROF_PORT": ("14957", ["0", "65535"]),
-    "NETRA_PROMETHEUS_PORT": ("14958", ["0", "65535"]),
-    "NETRA_TRACING_CONTEXT_EXPIRATION_MILLISECONDS": ("5000", ["0", "-1", "+60000"]),
-    "NETRA_HTTP_PORTS": ("", ["80", "80,8890,8891,8080", "0080"]),
-    "NETRA_HTTP_REQUEST_ID_HEADER_NAME": ("X-Request-Id", ["x-request-id", "X-Correlation-ID"]),
-    "NETRA_HTTP_X_SOURCE_HEADER_NAME": ("X-Source", ["x-source", "X-Caller"]),
-    "NETRA_HTTP_X_SOURCE_VALUE": ("netra", ["shop.web", "two words"]),
-    "HTTP_HEADER_TAG_MAP": ("", ["X-User:user,x-shop:shop", "a:b:c", "neither,a:b"]),
-    "HTTP_COOKIE_TAG_MAP": ("", ["session:session", "a:b:c", "neither,a:b"]),
-    "NETRA_HTTP_TRACING_IGNORED_PATHS": ("", ["/health,/metrics", "/a b"]),
-    "NETRA_STATSD_ENABLED": ("false", ["true"]),
-    "NETRA_STATSD_ADDRESS": ("", ["statsd:8125", "10.0.0.1:8125", "[::1]:8125", ":8125"]),
-    "NETRA_STATSD_PREFIX": ("", ["shop", "shop.web.", "."]),
-    "JAEGER_SERVICE_NAME": ("", ["shop.web", "web"]),
-    "JAEGER_SAMPLER_TYPE": (
-        "remote",
-        ["const", "probabilistic", "ratelimiting", "remote", "Const", "REMOTE"],
-    ),
-    "JAEGER_SAMPLER_PARAM": ("0", ["1", "0.001", "2.5", "1e-3"]),
-    "JAEGER_SAMPLER_MANAGER_HOST_PORT": (
-        "http://localhost:5778/sampling",
-        ["http://jaeger-agent:5778/sampling"],
-    ),
-    "JAEGER_SAMPLER_MAX_OPERATIONS": ("2000", ["1", "10000"]),
-    "JAEGER_SAMPLER_REFRESH_INTERVAL": ("1m", ["30s", "1m30s", "500ms", "1.5h"]),
-    "JAEGER_DISABLED": ("false", ["1", "t", "T", "TRUE", "true", "True", "0", "F", "False"]),
-    "JAEGER_RPC_METRICS": ("false", ["true", "0"]),
-    "JAEGER_AGENT_HOST": ("localhost", ["jaeger-agent", "10.0.0.1", "[::1]"]),
-    "JAEGER_AGENT_PORT": ("6831", ["6831", "5775"]),
-    "JAEGER_ENDPOINT": (
-        "",
-        ["http://c:14268/api/traces", "https://c/?format=jaeger.thrift", "http://u:p@c/api/traces"],
-    ),
-    "JAEGER_USER": ("", ["me"]),
-    "JAEGER_PASSWORD": ("", ["p:w"]),
-    "JAEGER_REPORTER_MAX_QUEUE_SIZE": ("100", ["100", "0", "-1"]),
-    "JAEGER_REPORTER_FLUSH_INTERVAL": ("1s", ["1s", "250ms", "0"]),
-    "JAEGER_REPORTER_LOG_SPANS": ("false", ["true", "F"]),
-    "JAEGER_TAGS": ("", ["a=b", "a=b, c = d", "a=${X:}", "a=${X:y}"]),
-}
 #: Those whose default is another here: each says so (`difference`).
 OTHER_DEFAULTS = {
     "JAEGER_REPORTER_FLUSH_INTERVAL",
