@@ -103,14 +103,14 @@ def test_its_settings_are_of_the_form_that_the_manifest_has() -> None:
 
 def test_its_annotations_are_known() -> None:
     table = list(rows(section(MIGRATION, "Step by step")))
-    named = [cells[1].partition("`")[2].partition("`")[0] for cells in table]
+    named = re.findall(r"`(netra\.io/[\w-]+)`", "".join(cells[1] for cells in table))
     values = {"netra.io/service-name": "web"} | {
         name: "0.5" if name.endswith("probability") else "80" for name in named[1:]
     }
 
     assert len(named) == 6
-    decided = in_a_cluster(AFTER, **values)
-    assert isinstance(decided, DesiredPod)
+    assert named[0] == "netra.io/service-name"
+    assert isinstance(in_a_cluster(AFTER, **values), DesiredPod)
 
 
 def test_it_types_only_commands_there_are() -> None:
