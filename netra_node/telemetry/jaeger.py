@@ -24,8 +24,6 @@ LARGEST_DATAGRAM: Final = 65_000
 _DATAGRAM: Final = 8192
 _FLAGS: Final = SAMPLED | DEBUG
 _MICROSECOND: Final = 1000
-#: Sizes of texts for which all that stands before them is kept ready: 8 KB for each key.
-_SIZES: Final = 128
 #: enum TagType
 _STRING, _DOUBLE, _BOOL, _LONG = range(4)
 
@@ -70,46 +68,41 @@ def _text(wire: Wire, content: str) -> bytes:
 
 
 class TagWriter:
-    """Tags to bytes. Keys are few: they come from schemas and settings."""
+    """Tags to bytes. Keys are few: they come from schemas and settings. Values mostly come again."""
 
-    __slots__ = ("_longs", "_texts", "_wire")
+    __slots__ = ("_heads", "_kept", "_wire")
 
     def __init__(self, wire: Wire) -> None:
         """Write for `wire`."""
         self._wire = wire
-        #: What stands before the value of a tag, by its key; of a text also by its size.
-        self._texts: dict[str, tuple[bytes, ...]] = {}
-        self._longs: dict[str, bytes] = {}
+        #: What stands before a text and before a number, by key.
+        self._heads: dict[str, tuple[bytes, bytes]] = {}
+        self._kept: dict[Hashable, bytes] = {}
 
-    def tag(self, key: str, value: Value) -> bytes:
-        """Return one Tag but for its STOP: what is put between several is done once."""
-        if value.__class__ is str:
-            content = value.encode()
-            heads = self._texts.get(key) or self._text_heads(key)
-            size = len(content)
-            if size < _SIZES:
-                return heads[size] + content
-            return self._text_head(key) + self._wire.length(size) + content
-        if value.__class__ is int:
-            return (self._longs.get(key) or self._long_head(key)) + self._wire.i64(value)
-        return self._other(key, value)
+    def tag(self, attribute: Attribute) -> bytes:
+        """Return one Tag."""
+        kind = attribute[1].__class__
+        # neither may be mistaken for the number it equals
+        if kind is bool or kind is float:
+            return self._other(*attribute) + STOP
+        return self._kept.get(attribute) or keep(self._kept, attribute, self._encode(*attribute))
 
     def tags(self, attributes: Iterable[Attribute]) -> Tags:
         """Return several, with their number."""
-        encoded = [self.tag(key, value) + STOP for key, value in attributes]
+        encoded = list(map(self.tag, attributes))
         return len(encoded), b"".join(encoded)
 
-    def _text_heads(self, key: str) -> tuple[bytes, ...]:
-        head = self._text_head(key)
-        heads = tuple(head + self._wire.length(size) for size in range(_SIZES))
-        return self._texts.setdefault(key, heads)
+    def _encode(self, key: str, value: Value) -> bytes:
+        text, long = self._heads.get(key) or self._make_heads(key)
+        if isinstance(value, str):
+            return text + _text(self._wire, value) + STOP
+        return long + self._wire.i64(int(value)) + STOP
 
-    def _text_head(self, key: str) -> bytes:
-        return self._head(key, _STRING) + self._wire.field(Kind.TEXT, 3, 2)  # Tag.vStr
-
-    def _long_head(self, key: str) -> bytes:
-        head = self._head(key, _LONG) + self._wire.field(Kind.I64, 6, 2)  # Tag.vLong
-        return self._longs.setdefault(key, head)
+    def _make_heads(self, key: str) -> tuple[bytes, bytes]:
+        wire = self._wire
+        text = self._head(key, _STRING) + wire.field(Kind.TEXT, 3, 2)  # Tag.vStr
+        long = self._head(key, _LONG) + wire.field(Kind.I64, 6, 2)  # Tag.vLong
+        return self._heads.setdefault(key, (text, long))
 
     def _other(self, key: str, value: Value) -> bytes:
         wire = self._wire
@@ -238,12 +231,12 @@ class JaegerEncoder:
         flow, exchange = finished
         trace = exchange.trace
         assert trace is not None  # noqa: S101 - the caller's promise
-        schema, fields, i64, tag = self._schema, self._fields, self._wire.i64, self._tags.tag
+        schema, fields, i64 = self._schema, self._fields, self._wire.i64
         place, likeness = schema.place(flow, exchange), schema.likeness(flow, exchange)
         operation, located = self._located.get(place) or self._encode_located(place, flow, exchange)
         alike = self._alike.get(likeness) or self._encode_alike(likeness, flow, exchange)
         shared = flow.tags or self._encode_shared(flow)
-        own = [tag(key, value) for key, value in schema.own(flow, exchange)]
+        own = list(map(self._tags.tag, schema.own(flow, exchange)))
         count = located[0] + alike[0] + shared[0] + len(own)
         start = (exchange.start + offset) // _MICROSECOND
         duration = (exchange.end + offset) // _MICROSECOND - start
@@ -263,8 +256,8 @@ class JaegerEncoder:
                 located[1],
                 alike[1],
                 shared[1],
-                STOP.join(own),
-                STOP + STOP if own else STOP,
+                *own,
+                STOP,
             )
         )
 
