@@ -229,6 +229,23 @@ CASES = (
         changed(b"1:2:0:1", _SAME_JAEGER),
         b"\r\nTraceState: v=1\r\nLast: 1\r\n",
     ),
+    _head(
+        "a debug id alone",
+        "docs/tracing.md: forces a trace, passes",
+        b"Jaeger-Debug-Id: t\r\n",
+        _HOST,
+        changed(b"", b"traceparent: " + _NEW + b"\r\nuber-trace-id: {trace}:{span}:0:3\r\n"),
+        _REST,
+    ),
+    _head(
+        "a debug id beside a trace",
+        "docs/tracing.md: passes",
+        b"jaeger-debug-id: t\r\n",
+        b"uber-trace-id: " + changed(TRACE + b":1:0:1", _SAME_JAEGER) + b"\r\n",
+        _HOST,
+        changed(b"", b"traceparent: " + _SAME_TRACE + b"\r\n"),
+        _REST,
+    ),
     _head("baggage", "design.md §5: passes", b"baggage: k=v\r\n", _HOST, added()),
     _head(
         "b3, though not configured",
