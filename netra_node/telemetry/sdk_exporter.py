@@ -51,18 +51,21 @@ class SdkExporter:
         self._waiting: queue.SimpleQueue[Finished | None] = queue.SimpleQueue()
         #: Taken and not yet settled.
         self._held = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._work, name="SDK exporter", daemon=True)
+        #: None: it does not run.
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin, on the running loop."""
         logger.warning("spans go through an exporter of the OpenTelemetry SDK, which is slow")
-        self._loop = asyncio.get_running_loop()
+        arguments = (asyncio.get_running_loop(),)
+        self._thread = threading.Thread(
+            target=self._work, args=arguments, name="SDK exporter", daemon=True
+        )
         self._thread.start()
 
     def submit(self, flow: Flow, exchange: Exchange) -> None:
         """Take an exchange that has a sampled trace context."""
-        if self._loop is None or self._held >= self._limits.queue:
+        if self._thread is None or self._held >= self._limits.queue:
             self._results.queue_full += 1
             return
         self._held += 1
@@ -70,11 +73,11 @@ class SdkExporter:
 
     async def stop(self, deadline: float) -> None:
         """Let what waits be exported, for at most `deadline` seconds; what then remains counts as `failed`."""
-        if self._loop is None:
+        thread, self._thread = self._thread, None
+        if thread is None:
             return
-        self._loop = None
         self._waiting.put(None)
-        await asyncio.to_thread(self._thread.join, deadline)
+        await asyncio.to_thread(thread.join, deadline)
         self._results.failed += self._held
         self._held = 0
 
@@ -86,9 +89,9 @@ class SdkExporter:
 
     # ---- in the thread
 
-    def _work(self) -> None:
-        loop, more = self._loop, True
-        while loop is not None and more:
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        more = True
+        while more:
             groups: dict[Owner, list[Finished]] = {}
             more = self._gather(groups)
             for owner, batch in groups.items():
@@ -97,7 +100,8 @@ class SdkExporter:
                 # closed: who stopped us has lost patience
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(settle)
-        self._exporter.shutdown()
+        with contextlib.suppress(Exception):
+            self._exporter.shutdown()
 
     def _gather(self, groups: dict[Owner, list[Finished]]) -> bool:
         """Fill a batch, by pod, as some exporters take the service of the first span for all; return whether there may be more."""
