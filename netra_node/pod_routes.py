@@ -7,6 +7,7 @@ malformed routes. Does not belong here: what a route says (`core.routing`), foll
 import functools
 import logging
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Final
 
 from netra_node.core.addresses import PodUid
@@ -34,10 +35,20 @@ class PodRoutes:
             RouteNames(settings.header.encode(), None if cookie is None else cookie.encode())
         )
         self._conf = ResolvConfFile(settings.resolv_conf)
+        self._look_at_servers()
         self._made: dict[PodUid, Routes] = {}
         self._told: set[PodUid] = set()
         #: Of pods that are gone.
         self._past: tuple[dict[str, int], dict[str, int]] = ({}, {})
+
+    def _look_at_servers(self) -> None:
+        """Tell of servers that no pod can ask."""
+        servers, path = self._conf().servers, self._settings.resolv_conf
+        if not servers:
+            _log.warning("%s names no DNS server: routes to names lead nowhere", path)
+        for server in servers:
+            if ip_address(server).is_loopback:
+                _log.warning("%s names %s, which inside a pod is the pod itself", path, server)
 
     def of(self, pod: DesiredPod) -> Routes:
         """Return the pod's own."""

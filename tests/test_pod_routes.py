@@ -1,5 +1,6 @@
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,25 @@ def test_a_malformed_route_is_told_once_for_each_pod_and_not_what_it_is(
     assert [record.getMessage() for record in caplog.records] == [
         "shop-ns/web: a request has a malformed route (told once)"
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no DNS server: routes to names lead nowhere"),
+        ("nameserver 127.0.0.53", "names 127.0.0.53, which inside a pod is the pod itself"),
+        ("nameserver 10.96.0.10", ""),
+    ],
+)
+def test_servers_that_no_pod_can_ask_are_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, said: str
+) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text(text)
+    with caplog.at_level(logging.WARNING):
+        PodRoutes(settings(NETRA_RESOLV_CONF=str(file)))
+
+    assert [r.getMessage() for r in caplog.records] == ([f"{file} {said}"] if said else [])
 
 
 def test_what_was_counted_stays_when_a_pod_goes() -> None:

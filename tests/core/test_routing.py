@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from netra_node.core.headers import HeaderView
 from netra_node.core.routing import (
+    MAX_ITEMS,
     MAX_VALUE,
     MalformedError,
     RouteNames,
@@ -88,6 +89,15 @@ def test_one_that_is_too_long_is_malformed() -> None:
         choose(b"a=b," + b"c" * (MAX_VALUE - 3), b"a")
     with pytest.raises(MalformedError):
         check(b"a=" + b"b" * MAX_VALUE)
+
+
+def test_one_of_too_many_items_is_malformed() -> None:
+    value = b"a=b" + b",c=d" * (MAX_ITEMS - 1)
+    check(value)
+    assert choose(value, b"a") == Target("b", 80)
+    for read in (check, lambda value: choose(value, b"a")):
+        with pytest.raises(MalformedError):
+            read(value + b",e=f")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 """One client, several servers: raw sockets on loopback, so that they can wait, half-close and reset."""
 
 import asyncio
+import contextlib
 import gc
+import logging
 import socket
+from collections.abc import Callable
 
 import pytest
+import uvloop
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netra_node.core.limits import Limits
 from netra_node.core.records import ConnectionRecord, Exchange, Outcome
@@ -752,3 +758,126 @@ async def test_an_ended_routed_connection_needs_no_garbage_collection() -> None:
             await until(lambda: not any(type(o) is RoutedConnection for o in gc.get_objects()))
         finally:
             gc.enable()
+
+
+# ---- any order of events
+
+
+class Play:
+    """A client and the servers that were dialled; each step does what is possible then, and waits for nothing."""
+
+    def __init__(self, proxy: Routed, client: socket.socket) -> None:
+        self.proxy = proxy
+        self.client = client
+        self.servers: list[socket.socket] = []
+        self.asked = 0
+
+    def step(self, step: str) -> None:
+        """Do one; what is over already, or would wait, is nothing."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            name, _, rest = step.partition(" ")
+            getattr(self, name)(rest)
+
+    def ask(self, host: str) -> None:
+        request = get("" if host == "-" else host)
+        if self.client.send(request) == len(request):
+            self.asked += 1
+
+    def half(self, host: str) -> None:
+        self.client.send(get(host)[:-2])
+
+    def junk(self, _rest: str) -> None:
+        self.client.send(b"\x16junk")
+
+    def answer(self, number: str) -> None:
+        server = self.servers[int(number) % len(self.servers)] if self.servers else None
+        if server is not None and server.recv(1 << 16):
+            server.send(OK)
+
+    def answer_badly(self, _rest: str) -> None:
+        if self.servers:
+            self.servers[-1].send(b"what?")
+
+    def fin(self, number: str) -> None:
+        if self.servers:
+            self.servers[int(number) % len(self.servers)].shutdown(socket.SHUT_WR)
+
+    def rst(self, number: str) -> None:
+        if self.servers:
+            reset(self.servers[int(number) % len(self.servers)])
+
+    def client_fin(self, _rest: str) -> None:
+        self.client.shutdown(socket.SHUT_WR)
+
+    def client_rst(self, _rest: str) -> None:
+        reset(self.client)
+
+    def drain(self, _rest: str) -> None:
+        self.proxy.proxy.listeners.drain()
+
+    def accept(self) -> None:
+        for listener in (*self.proxy.addresses.listeners.values(), self.proxy.proxy.origin):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    server, _ = listener.accept()
+                    server.setblocking(False)
+                    self.servers.append(self.proxy.proxy._keep(server))
+
+
+STEPS = [
+    *(f"ask {host}" for host in ("b", "c", "-", REFUSED, "nowhere", "b:x")),
+    "ask b", "ask c", "half b", "junk", "answer 0", "answer 1", "answer 2", "answer 0", "answer_badly",
+    "fin 0", "fin 1", "rst 0", "rst 1", "client_fin", "client_rst", "drain", "wait",
+]  # fmt: skip
+
+
+async def played(steps: list[str]) -> tuple[Routed, Play]:
+    async with routed("b", "c", limits=Limits(hold_after_last=2_000_000)) as proxy:
+        proxy.names.answer()
+        play = Play(proxy, await proxy.client())
+        await proxy.proxy.opened(1)
+        for step in steps:
+            play.accept()
+            if step == "wait":
+                await asyncio.sleep(0.004)
+            else:
+                play.step(step)
+            for _ in range(4):
+                await asyncio.sleep(0)
+        play.accept()
+        play.client.close()
+        for server in play.servers:
+            server.close()
+        # a request that was routed late dials late
+        async with asyncio.timeout(5):
+            while proxy.proxy.listeners.open:
+                play.accept()
+                for server in play.servers:
+                    server.close()
+                await asyncio.sleep(0.001)
+    return proxy, play
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@settings(max_examples=40)
+@given(steps=st.lists(st.sampled_from(STEPS), max_size=14))
+def test_whatever_happens_each_exchange_and_the_connection_are_told_once(
+    loop: Callable[[], asyncio.AbstractEventLoop], steps: list[str]
+) -> None:
+    told: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = told.append  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        with asyncio.Runner(loop_factory=loop) as runner:
+            proxy, play = runner.run(played(steps))
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+    assert told == []
+    events = [event.split()[0] for event in proxy.observer.events]
+    assert (events.count("opened"), events.count("ended")) == (1, 1)
+    assert events[-1] == "ended"
+    (record,) = proxy.observer.connections
+    assert len(proxy.observer.exchanges) == record.exchanges <= play.asked
+    assert len(set(map(id, proxy.observer.exchanges))) == record.exchanges
