@@ -113,3 +113,26 @@ def test_datagrams_are_a_millisecond_apart(
         return asyncio.get_running_loop().time()
 
     assert run_virtually(go()) == pytest.approx(0.1, rel=0.1)
+
+
+class Full(Destination):
+    """Stands in where the kernel has no room for a datagram."""
+
+    def send(self, _datagram: bytes) -> None:
+        raise BlockingIOError
+
+
+def test_where_the_kernel_has_no_room_a_message_waits_for_later(
+    server: socket.socket, run_virtually: RunVirtually
+) -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[Address]:
+        return [(socket.AF_INET, server.getsockname())]
+
+    async def go() -> None:
+        carrier = AgentCarrier(Full("spans", "agent", 6831, resolve))
+        carrier.start()
+        with pytest.raises(NotNowError):
+            await carrier.carry(Message(b"batch", 3))
+        await carrier.stop()
+
+    run_virtually(go())

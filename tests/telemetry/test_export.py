@@ -120,7 +120,7 @@ def test_a_full_batch_goes_at_once(export) -> None:
     assert collector.times[0] < 0.1 < collector.times[2]
 
 
-def test_encoding_lets_the_loop_turn_every_40_spans(run_virtually, flow, make_exchange) -> None:
+def test_encoding_lets_the_loop_turn_every_20_spans(run_virtually, flow, make_exchange) -> None:
     held: list[int] = []
 
     async def scenario() -> None:
@@ -138,7 +138,7 @@ def test_encoding_lets_the_loop_turn_every_40_spans(run_virtually, flow, make_ex
 
     steps = [before - after for before, after in itertools.pairwise(held)]
     assert len(steps) > 5
-    assert max(steps) <= 40
+    assert max(steps) <= 20
 
 
 def test_more_than_the_queue_holds_is_dropped_and_counted(export) -> None:
