@@ -99,6 +99,13 @@ def test_it_writes_nothing_on_the_node_but_network_switches_of_pods() -> None:
     assert CONTAINER["securityContext"]["readOnlyRootFilesystem"]
 
 
+def test_a_quota_allows_its_priority_where_a_cluster_asks_for_one() -> None:
+    (scope,) = OBJECTS["ResourceQuota"]["spec"]["scopeSelector"]["matchExpressions"]
+
+    assert scope["scopeName"] == "PriorityClass"
+    assert POD["priorityClassName"] in scope["values"]
+
+
 def test_its_token_may_read_the_pods_of_kubelets_and_nothing_else() -> None:
     roles = [form for form in FORMS if form["kind"] == "ClusterRole"]
     rules = [rule for role in roles for rule in role["rules"]]

@@ -26,7 +26,7 @@ OBJECTS = {
 FLAGS = {
     "apply": {"-f"},
     "create": {"--image", "--replicas"},
-    "delete": {"-f"},
+    "delete": {"--ignore-not-found", "-f"},
     "exec": set(),
     "expose": {"--port"},
     "get": {"--all-namespaces", "--output", "--selector"},

@@ -75,9 +75,12 @@ def daemon_set(sets: Sequence[Mapping[str, Any]], daemons: Sequence[Daemon], mis
     broken = [(daemon.problem, daemon.node) for daemon in daemons if daemon.problem]
     absent = [f"{missing} node{'s' * (missing != 1)} without a pod"] if missing else []
     if broken or absent:
-        mend = f"`kubectl {_namespace(sets)} describe pods` tells what Kubernetes tried"
         found = "; ".join([*_grouped(broken), *absent])
-        return Check("DaemonSet", Verdict.FAILED, found, _CAPTURED, mend)
+        return Check("DaemonSet", Verdict.FAILED, found, _CAPTURED, _tried(sets))
+    if not daemons and any(map(_is_unread, sets)):
+        # Kubernetes counts what it wants only after it could make it.
+        found = "no pod of it could be made so far"
+        return Check("DaemonSet", Verdict.FAILED, found, _CAPTURED, _tried(sets))
     if not daemons:
         mend = "its nodeSelector fits no node: mend it"
         return Check("DaemonSet", Verdict.FAILED, "it wants no pod", _CAPTURED, mend)
@@ -92,11 +95,20 @@ def _namespace(sets: Sequence[Mapping[str, Any]]) -> str:
     return f"--namespace {sets[0]['metadata']['namespace']}"
 
 
+def _tried(sets: Sequence[Mapping[str, Any]]) -> str:
+    return f"`kubectl {_namespace(sets)} describe daemonset,pods` tells what Kubernetes tried"
+
+
+def _is_unread(one: Mapping[str, Any]) -> bool:
+    observed = (one.get("status") or {}).get("observedGeneration") or 0
+    return bool(observed < (one["metadata"].get("generation") or 0))
+
+
 def _underway(one: Mapping[str, Any]) -> Iterator[str]:
     """Say in which way a rollout is not at its end."""
     status = one.get("status") or {}
     wanted = status.get("desiredNumberScheduled") or 0
-    if (status.get("observedGeneration") or 0) < (one["metadata"].get("generation") or 0):
+    if _is_unread(one):
         yield "its last change has not been taken up yet"
     if (updated := status.get("updatedNumberScheduled") or 0) < wanted:
         yield f"{updated} of {wanted} pods are of its last change"

@@ -134,7 +134,7 @@ def _silent(nodes: Sequence[Node], missing: int, style: Style) -> Iterable[str]:
     if missing:
         yield f"without a pod of the DaemonSet, though it wants one there: {missing} node{'s' * (missing != 1)}"
     elif not nodes:
-        yield "the DaemonSet wants a pod on no node; does its nodeSelector fit none?"
+        yield "the DaemonSet has a pod on no node; `netra-node doctor --cluster` tells more"
 
 
 def _told(nodes: Sequence[Node], style: Style) -> Iterable[str]:

@@ -74,7 +74,9 @@ class Nodes:
             nodes = f"{self.missing} node{'s' * (self.missing != 1)}"
             told.append(f"without a pod of the DaemonSet, though it wants one there: {nodes}")
         elif not self.answers:
-            told.append("the DaemonSet wants a pod on no node; does its nodeSelector fit none?")
+            told.append(
+                "the DaemonSet has a pod on no node; `netra-node doctor --cluster` tells more"
+            )
         return told
 
 

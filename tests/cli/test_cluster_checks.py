@@ -55,7 +55,7 @@ def test_pods_that_do_not_run_fail_and_are_told_together_where_the_reason_is_the
 
     assert check.verdict is Verdict.FAILED
     assert check.found == "its container waits: ErrImagePull (a, b); 1 node without a pod"
-    assert "kubectl --namespace netra-system describe pods" in check.mend
+    assert "kubectl --namespace netra-system describe daemonset,pods" in check.mend
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,17 @@ def test_a_rollout_under_way_is_to_look_at(status: dict[str, int], words: str) -
 
 
 def test_a_daemon_set_that_fits_no_node_fails() -> None:
-    assert checks.daemon_set([stub.daemon_set(0)], [], 0).verdict is Verdict.FAILED
+    check = checks.daemon_set([stub.daemon_set(0)], [], 0)
+
+    assert (check.verdict, check.found) == (Verdict.FAILED, "it wants no pod")
+
+
+def test_a_daemon_set_whose_pods_are_forbidden_fails_and_its_events_tell_why() -> None:
+    """As a quota does it: seen on 1.20, which leaves the status empty then."""
+    check = checks.daemon_set([stub.daemon_set(0, observedGeneration=0)], [], 0)
+
+    assert (check.verdict, check.found) == (Verdict.FAILED, "no pod of it could be made so far")
+    assert "describe daemonset,pods" in check.mend
 
 
 def test_no_daemon_set_fails() -> None:

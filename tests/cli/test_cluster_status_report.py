@@ -76,7 +76,7 @@ def test_nodes_without_a_pod_of_the_daemon_set_are_told() -> None:
 def test_a_daemon_set_that_fits_no_node_is_told() -> None:
     lines = render_nodes([], 0, PLAIN)
 
-    assert "the DaemonSet wants a pod on no node; does its nodeSelector fit none?" in lines
+    assert "the DaemonSet has a pod on no node; `netra-node doctor --cluster` tells more" in lines
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from e2e.cluster.support.containerd import ClusterNode
-from e2e.cluster.support.kubelet import Pod
 from e2e.support.load import Fate, Visit, visit
 from netra_node.netns import Namespace
 
@@ -26,6 +25,13 @@ class Place(Protocol):
     """Where a request comes from: a pod."""
 
     def run_inside(self, function: Callable[[], T]) -> T: ...
+
+
+class Network(Protocol):
+    """Where load comes from: a pod, or the node's own namespace."""
+
+    @property
+    def path(self) -> str: ...
 
 
 class OnNode:
@@ -73,9 +79,9 @@ def _socket(target: Target) -> socket.socket:
 
 
 class Traffic:
-    """One client that visits `target` without a pause, from the pod at `pod.path`, for as long as the `with` block lasts."""
+    """One client that visits `target` without a pause, from the network at `client.path`, for as long as the `with` block lasts."""
 
-    def __init__(self, client: Pod, target: Target) -> None:
+    def __init__(self, client: Network, target: Target) -> None:
         self.visits: list[Visit] = []
         self._namespace = Namespace.open(client.path)
         self._target = target
