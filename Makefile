@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 BIN       := .venv/bin
 STAMP     := .venv/.stamp
 
-.PHONY: .venv demo test check lint types imports long e2e bench fuzz reliability lock clean
+.PHONY: .venv demo test check lint types imports long e2e kubernetes bench fuzz reliability lock clean
 .DEFAULT_GOAL := check
 
 .venv: $(STAMP)
@@ -52,6 +52,11 @@ long: .venv
 e2e: .venv
 	e2e/install-cluster
 	$(call pytest,$(BIN)/pytest -m cluster e2e)
+
+# Kubernetes' own programs, in the directory NT_KUBERNETES: e2e/real_kubernetes/README.md.
+kubernetes: .venv
+	e2e/install-cluster
+	$(call pytest,$(BIN)/pytest -m kubernetes e2e/real_kubernetes)
 
 bench: .venv
 	bench/run $(BENCH_ARGS)
