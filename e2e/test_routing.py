@@ -33,6 +33,7 @@ def dns(bed: Testbed) -> Iterator[DnsServer]:
         "b.e2e.svc.cluster.local.": [pods["b"].ipv4],
         "b.other.svc.cluster.local.": [pods["y"].ipv4],
         "alias.e2e.svc.cluster.local.": ["CNAME b.e2e.svc.cluster.local."],
+        "inside.e2e.svc.cluster.local.": [pods["b"].ipv4],
         "local.e2e.svc.cluster.local.": ["127.0.0.1", "::1"],
         "metadata.e2e.svc.cluster.local.": ["169.254.169.254"],
     }
@@ -240,10 +241,28 @@ def test_other_ports_are_never_routed_nor_kept_waiting(
     assert read(server, len(sent)) == sent
 
 
+def test_a_changed_annotation_and_a_new_name_hold_for_new_connections(
+    node: Node, daemon: Daemon, service: socket.socket
+) -> None:
+    before = node.file.read_text()
+    others = [manifest(node.pod(name)) for name in "ab"]
+    renamed = manifest(node.pod("p"), http_ports="1-65535", service_name="renamed")
+    node.write([*others, renamed])
+    try:
+        assert until(lambda: daemon.pod("p").get("service") == "renamed")
+        call = Call(node, "p")
+        call.send("svc=b")
+        assert b"\r\nX-Source: renamed\r\n" in call.answered(node.accept(service))
+    finally:
+        node.write_text(before)
+    assert until(lambda: daemon.pod("p").get("service") == "p")
+
+
 def test_names_are_asked_for_from_inside_the_pod(
     node: Node, call: Call, dns: DnsServer, service: socket.socket
 ) -> None:
-    call.send("svc=alias")
+    dns.peers.clear()
+    call.send("svc=inside")  # a name that no other test has had resolved
     call.answered(node.accept(service))
 
     assert {peer[0] for peer in dns.peers} == {node.pod("a").ipv4}

@@ -70,6 +70,15 @@ def question(number: int, name: str, kind: Kind) -> bytes:
     return header + _encoded(name) + _QUESTION.pack(kind, _IN)
 
 
+def can_be_asked(name: str) -> bool:
+    """Tell whether DNS can have such a name; one of a search list may be too long."""
+    try:
+        _encoded(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _encoded(name: str) -> bytes:
     labels = name.removesuffix(".").encode("ascii").split(b".")
     if any(not 0 < len(label) <= _LONGEST_LABEL for label in labels):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from netra_node.core import resolv_conf
-from netra_node.core.dns_message import Answer, Kind, Verdict, answer, question
+from netra_node.core.dns_message import Answer, Kind, Verdict, answer, can_be_asked, question
 from netra_node.core.resolv_conf import ResolvConf, candidates
 from netra_node.proxy import sockets
 from netra_node.proxy.sockets import SocketFactory
@@ -144,10 +144,12 @@ class Resolver:
 
     async def _ask(self, name: str, kind: Kind) -> Answer | None:
         """Ask every server in turn until one knows; None: none does."""
+        if not can_be_asked(name):
+            return Answer(Verdict.NO_SUCH_NAME)
         conf = self._conf()
         for _ in range(conf.attempts):
             for server in conf.servers:
-                with contextlib.suppress(OSError, TimeoutError, ValueError):
+                with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(conf.timeout):
                         said = await self._ask_one(server, name, kind)
                     if said.verdict is not Verdict.FAILED:
@@ -155,7 +157,7 @@ class Resolver:
         return None
 
     async def _ask_one(self, server: str, name: str, kind: Kind) -> Answer:
-        """Ask by UDP, and by TCP what does not fit. Raises OSError, TimeoutError (nobody answers), ValueError (no such name can be)."""
+        """Ask by UDP, and by TCP what does not fit. Raises OSError, TimeoutError (nobody answers)."""
         query = question(secrets.randbits(16), name, kind)
         said = await self._by_datagram(server, query)
         return (

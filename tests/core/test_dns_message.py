@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netra_node.core.dns_message import Answer, Kind, Verdict, answer, question
+from netra_node.core.dns_message import Answer, Kind, Verdict, answer, can_be_asked, question
 
 NAME = "b.ns.svc.cluster.local."
 QUERY = question(4711, NAME, Kind.A)
@@ -29,6 +29,7 @@ def reply(*records: tuple[object, ...], query: bytes = QUERY) -> dns.message.Mes
 def test_a_question_is_what_dnspython_reads(labels: list[str], number: int, kind: Kind) -> None:
     message = dns.message.from_wire(question(number, ".".join(labels), kind))
 
+    assert can_be_asked(".".join(labels))
     (asked,) = message.question
     assert asked.name.to_text(omit_final_dot=True) == ".".join(labels)
     assert (message.id, asked.rdtype, asked.rdclass) == (number, kind, 1)
@@ -39,6 +40,7 @@ def test_a_question_is_what_dnspython_reads(labels: list[str], number: int, kind
 def test_a_name_that_dns_cannot_have_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         question(1, name, Kind.A)
+    assert not can_be_asked(name)
 
 
 def test_addresses_are_read_with_the_least_ttl() -> None:

@@ -209,9 +209,16 @@ async def test_without_servers_nothing_is_found(tmp_path: Path) -> None:
     assert (await Asker(tmp_path, 53, servers="").fails()).timed_out
 
 
-async def test_a_name_that_dns_cannot_have_is_not_found(tmp_path: Path) -> None:
+async def test_a_candidate_that_is_too_long_for_dns_is_left_out(tmp_path: Path) -> None:
+    long = ".".join(["b" * 60] * 4)
+    with DnsServer({f"{long}.": ["10.0.0.1"]}) as server:
+        assert (await Asker(tmp_path, server.port).ask(long)).addresses == ("10.0.0.1",)
+        assert {name for name, _ in server.asked} == {f"{long}."}
+
+
+async def test_a_name_that_dns_cannot_have_is_none(tmp_path: Path) -> None:
     with DnsServer({}) as server:
-        assert (await Asker(tmp_path, server.port).fails(".".join(["b" * 60] * 4))).timed_out
+        assert await Asker(tmp_path, server.port).ask("b" * 64) == Resolved("", ())
         assert server.asked == []
 
 
