@@ -175,7 +175,7 @@ class RoutedConnection(Connection):
         talk = self._talk
         if self._server_fin:
             self._linger()  # the client has been told that no more answers come
-        elif talk.answered and not self._up_paused and not self._down_pause & PEER_FULL:
+        elif self._may_leave():
             self._leave()
             self._to_upstream(talk.switched(now()))
             self._take(talk.upstream)
@@ -184,6 +184,10 @@ class RoutedConnection(Connection):
                 self._pause_down(DIALLING)
             if not talk.full:
                 self._answered_enough()
+
+    def _may_leave(self) -> bool:
+        """Tell whether nothing is under way with the upstream in use, either way."""
+        return self._talk.answered and not self._up_paused and not self._down_pause & PEER_FULL
 
     def _fin_has_come(self) -> bool:
         # where a request waits for another upstream, this one's FIN is not the client's business
@@ -194,7 +198,10 @@ class RoutedConnection(Connection):
         self._hold_timer = None
         deadline = self._talk.hold_deadline
         if deadline and deadline <= now() and self._talk.upstream is not ORIGINAL:
-            if not self._talk.answered or self._up_paused or self._server_fin:
+            if self._server_fin:
+                self._linger()
+                return
+            if not self._may_leave():
                 self._arm(now() + self._route.rules.limits.hold_after_last)
                 return
             self._leave()
@@ -260,7 +267,7 @@ class RoutedConnection(Connection):
         loop = asyncio.get_running_loop()
         self._linger_timer = loop.call_later(_LINGER, self._down.close)
         send_fin(self._down)
-        if self._down_pause:
+        if self._down_pause and not self._down.is_closing():
             self._down_pause = 0
             self._down.resume_reading()
 

@@ -452,6 +452,21 @@ async def test_a_request_for_another_upstream_behind_the_servers_fin_is_taken_an
         assert proxy.hosts() == ["b"]
 
 
+async def test_so_is_the_beginning_of_one() -> None:
+    async with routed("b") as proxy:
+        client = await proxy.client()
+        await send(client, get("b"))
+        server = await proxy.at("b")
+        await answer(client, server, get("b"))
+        server.shutdown(socket.SHUT_WR)
+        assert await read_all(client) == b""
+        await send(client, get("b")[:20])
+
+        assert await read_all(server) == b""
+        client.close()
+        await proxy.ended()
+
+
 async def test_an_upgrade_stays_with_its_upstream() -> None:
     switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
     async with routed("b", "c") as proxy:
