@@ -32,8 +32,6 @@ from netra_node.proxy.transports import reset, send_fin, was_reset
 
 #: Upstreams kept for one connection besides the one in use; the one idle longest goes.
 _KEPT: Final = 7
-#: Seconds that an idle one is kept. Servers end idle connections after 2 s and more; it shall not be just as we send.
-_IDLE: Final = 1.0
 #: Seconds that what a client still sends is taken and dropped after our own answer: with a reset it might not read that.
 _LINGER: Final = 30.0
 _NANOSECONDS: Final = 1e9
@@ -133,7 +131,7 @@ class RoutedConnection(Connection):
         self._opening = Opening(self._route.dialer)
         if branch is not None:
             self._kept[branch.target] = branch
-            branch.keep()
+            branch.keep(self._routing.idle)
             if len(self._kept) > _KEPT:
                 self.forget(next(iter(self._kept.values())))
 
@@ -352,9 +350,9 @@ class _Branch(asyncio.Protocol):
         except OSError:
             return True
 
-    def keep(self) -> None:
-        """Wait for being used again, for a while."""
-        self._idle = asyncio.get_running_loop().call_later(_IDLE, self._trunk.forget, self)
+    def keep(self, seconds: float) -> None:
+        """Wait for being used again, for so long."""
+        self._idle = asyncio.get_running_loop().call_later(seconds, self._trunk.forget, self)
 
     def use(self) -> None:
         """Be the one that bytes go to, again."""

@@ -51,6 +51,8 @@ class Routing:
     tracing: RoutedTracing
     targets: Targets
     resolver: Resolver
+    #: Seconds that an idle upstream is kept. Servers end idle connections after 2 s and more; it shall not be just as we send.
+    idle: float = 1.0
 
 
 class RoutedOpening(Opening):

@@ -151,12 +151,16 @@ class Routed:
 
 @contextlib.asynccontextmanager
 async def routed(
-    *names: str, targets: Targets | None = None, limits: Limits | None = None, **different: Any
+    *names: str,
+    targets: Targets | None = None,
+    limits: Limits | None = None,
+    idle: float = 9.0,
+    **different: Any,
 ) -> AsyncIterator[Routed]:
     """Proxy with servers of these names. Nothing may be left open at its end."""
     known = Names()
     read = tracing()
-    made = Routing(read, targets or Targets(), known)  # type: ignore[arg-type]
+    made = Routing(read, targets or Targets(), known, idle)  # type: ignore[arg-type]
     addresses = Addresses(("127.0.0.1", 1))
     parts = {
         "dialer": addresses,

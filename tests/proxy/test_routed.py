@@ -279,6 +279,17 @@ async def test_a_reset_before_any_byte_ends_it() -> None:
         assert proxy.hosts() == []
 
 
+async def test_a_reset_within_the_first_head_ends_it() -> None:
+    async with routed(limits=Limits(hold_after_last=10**12)) as proxy:
+        client = await proxy.client()
+        await send(client, get("b")[:20])
+        await until(lambda: any(each.record.received for each in proxy.proxy.listeners.open))
+        reset(client)
+
+        assert await proxy.ended() == ["opened", "ended client_reset"]
+        assert proxy.hosts() == []
+
+
 async def test_an_original_destination_that_refuses_is_a_reset() -> None:
     async with routed() as proxy:
         proxy.addresses.origin = ("127.0.0.1", 1)
@@ -348,6 +359,21 @@ async def test_the_fin_of_a_kept_upstream_is_forgotten_and_it_is_dialled_anew() 
         assert proxy.hosts() == ["b", "c", "b"]
 
 
+async def test_one_whose_fin_comes_just_as_it_would_be_used_again_is_dialled_anew() -> None:
+    async with routed("b", "c") as proxy:
+        client = await proxy.client()
+        await send(client, get("b"))
+        first = await proxy.at("b")
+        await answer(client, first, get("b"))
+        await send(client, get("c"))
+        await answer(client, await proxy.at("c"), get("c"))
+        # both are there when the loop looks, and it takes what was ready first
+        client.send(get("b"))
+        first.close()
+
+        await answer(client, await proxy.at("b"), get("b"))
+
+
 @pytest.mark.parametrize("how", ["reset", "speaks"])
 async def test_so_is_one_that_resets_or_speaks(how: str) -> None:
     async with routed("b", "c") as proxy:
@@ -375,8 +401,8 @@ async def read_all_or_reset(sock: socket.socket) -> bytes:
         return b""
 
 
-async def test_a_kept_upstream_is_closed_after_a_second() -> None:
-    async with routed("b", "c") as proxy:
+async def test_a_kept_upstream_is_closed_after_a_while() -> None:
+    async with routed("b", "c", idle=0.1) as proxy:
         client = await proxy.client()
         await send(client, get("b"))
         first = await proxy.at("b")
@@ -387,7 +413,7 @@ async def test_a_kept_upstream_is_closed_after_a_second() -> None:
 
         begin = asyncio.get_running_loop().time()
         assert await read_all(first) == b""
-        assert 0.9 < asyncio.get_running_loop().time() - begin < 4
+        assert 0.05 < asyncio.get_running_loop().time() - begin < 4
         await exchange(client, second, get("c"))
 
 
@@ -874,7 +900,7 @@ async def played(steps: list[str]) -> tuple[Routed, Play]:
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=14))
 def test_whatever_happens_each_exchange_and_the_connection_are_told_once(
     loop: Callable[[], asyncio.AbstractEventLoop], steps: list[str]
