@@ -6,9 +6,9 @@ belong here: how a field is written (`thrift`), what a span says (`spans`), how 
 A comment at the end of a line names the field. Logs and references there are none: the one parent is `parentSpanId`.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from netra_node.core.records import Exchange
 from netra_node.core.trace_context import DEBUG, SAMPLED
@@ -28,11 +28,9 @@ _MICROSECOND: Final = 1000
 _STRING, _DOUBLE, _BOOL, _LONG = range(4)
 
 
-class _Place(NamedTuple):
-    """What spans of one place share: the operation as a field, and tags."""
-
-    operation: bytes
-    tags: Tags
+#: What spans of one place share: the operation as a field, and tags.
+_Place = tuple[bytes, Tags]
+_NONE: Final[Tags] = (0, b"")
 
 
 class _SpanFields:
@@ -87,15 +85,18 @@ class TagWriter:
             return self._other(*attribute) + STOP
         return self._kept.get(attribute) or keep(self._kept, attribute, self._encode(*attribute))
 
-    def tags(self, attributes: Iterable[Attribute]) -> Tags:
+    def tags(self, attributes: Sequence[Attribute]) -> Tags:
         """Return several, with their number."""
+        if not attributes:
+            return _NONE
         encoded = list(map(self.tag, attributes))
         return len(encoded), b"".join(encoded)
 
     def _encode(self, key: str, value: Value) -> bytes:
         text, long = self._heads.get(key) or self._make_heads(key)
         if isinstance(value, str):
-            return text + _text(self._wire, value) + STOP
+            content = value.encode()
+            return text + self._wire.length(len(content)) + content + STOP
         return long + self._wire.i64(int(value)) + STOP
 
     def _make_heads(self, key: str) -> tuple[bytes, bytes]:
@@ -277,7 +278,7 @@ class JaegerEncoder:
         path = path_of(exchange.target)
         name = _text(self._wire, self._schema.name(flow, exchange, path))
         tags = self._tags.tags(self._schema.located(flow, exchange, path))
-        return keep(self._located, place, _Place(self._fields.operation + name, tags))
+        return keep(self._located, place, (self._fields.operation + name, tags))
 
     def _encode_alike(self, likeness: Hashable, flow: Flow, exchange: Exchange) -> Tags:
         attributes = self._schema.alike(flow, exchange)
@@ -294,7 +295,7 @@ class JaegerEncoder:
 
     def _encode_process(self, owner: Owner) -> bytes:
         wire = self._wire
-        count, tags = self._tags.tags(self._process.of(owner).items())
+        count, tags = self._tags.tags(tuple(self._process.of(owner).items()))
         service = wire.field(Kind.TEXT, 1, 0) + _text(wire, owner.identity.service)
         # Process.serviceName, .tags
         return service + wire.field(Kind.LIST, 2, 1) + wire.structs(count) + tags + STOP
