@@ -61,17 +61,17 @@ def spoil(path: Path) -> None:
     path.write_text("{")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+def free_ports() -> tuple[int, int]:
+    # both are open at the same time, else the kernel might name one port twice
+    with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
+        return a.getsockname()[1], b.getsockname()[1]
 
 
 class Running:
     """An App that runs on this loop."""
 
     def __init__(self, pods_file: Path, slots: Slots) -> None:
-        self.public, self.debug = free_port(), free_port()
+        self.public, self.debug = free_ports()
         ports = {"NETRA_PROMETHEUS_PORT": str(self.public), "NETRA_PPROF_PORT": str(self.debug)}
         self.app = App(settings(pods_file, **ports), slots)
 
