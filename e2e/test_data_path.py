@@ -123,6 +123,31 @@ def test_a_closed_port_refuses_from_outside(node: Node, family: str) -> None:
     assert is_refused(node, "x", (getattr(node.pod("b"), family), 81))
 
 
+@pytest.mark.parametrize("called", ["y", "b"])
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_port_that_was_closed_refuses_a_client_whose_own_port_comes_round(
+    node: Node, called: str, family: str
+) -> None:
+    """The server closed first, so that its end of the earlier connection is in TIME_WAIT; `y` is as without us."""
+    host = getattr(node.pod(called), family)
+    listener = node.listen(called, "::" if family == "ipv6" else "0.0.0.0")
+    target = (host, listener.getsockname()[1])
+    client = node.connect("x", target)
+    own = client.getsockname()
+    server = node.accept(listener)
+    assert captured(server, client) is (called == "b")
+    server.close()
+    assert client.recv(1) == b""
+    client.close()
+    listener.close()
+    assert until(lambda: kernel.waiting_out(node.pod(called), target[1]))
+
+    again = node.endpoint("x", target)
+    again.bind(own)
+    with pytest.raises(ConnectionRefusedError):
+        again.connect(target)
+
+
 def test_an_application_on_loopback_only_refuses_from_outside(node: Node) -> None:
     listener = node.listen("b", "127.0.0.1")
 

@@ -159,11 +159,11 @@ def test_a_new_daemon_takes_over_under_load_and_no_request_fails(
 
 
 def test_the_label_off_all_pods_and_their_connections_go_direct(
-    cluster: ControlPlane, address: tuple[str, int], on_node: OnNode
+    cluster: ControlPlane, address: tuple[str, int]
 ) -> None:
     with Traffic(cluster.node.network, address) as traffic:
         shell(cluster, typed("kubectl get pods --all-namespaces"))
-        assert until(lambda: fate(on_node, address) is Fate.DIRECT, SECONDS)
+        assert until(lambda: traffic.visits[-1].fate is Fate.DIRECT, SECONDS)
 
     assert traffic.fates() == {Fate.CAPTURED, Fate.DIRECT}
     assert pods(cluster, LABEL) == []
@@ -176,7 +176,7 @@ def test_the_daemon_set_deleted_and_everything_goes_direct(
     assert until(lambda: fate(on_node, address) is Fate.CAPTURED, SECONDS)
     with Traffic(cluster.node.network, address) as traffic:
         shell(cluster, typed("kubectl delete --namespace netra-system daemonset"))
-        assert until(lambda: fate(on_node, address) is Fate.DIRECT, SECONDS)
+        assert until(lambda: traffic.visits[-1].fate is Fate.DIRECT, SECONDS)
 
     assert traffic.fates() == {Fate.CAPTURED, Fate.DIRECT}
 

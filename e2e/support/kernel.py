@@ -67,8 +67,9 @@ def routing_of_ours(pod: BedPod) -> list[str]:
 
 def waiting_out(pod: BedPod, port: int) -> int:
     """How many connections to or from `port` are in TIME_WAIT in the pod, which is where their first FIN came from."""
+    tables = [Path("/proc/thread-self/net", name) for name in ("tcp", "tcp6")]
     with Namespace.open(pod.path) as namespace:
-        lines = namespace.run(lambda: Path("/proc/thread-self/net/tcp").read_text()).splitlines()
-    rows = [line.split() for line in lines[1:]]
+        texts = namespace.run(lambda: [table.read_text() for table in tables])
+    rows = [line.split() for text in texts for line in text.splitlines()[1:]]
     ours = (row for row in rows if f"{port:04X}" in (row[1][-4:], row[2][-4:]))
     return sum(row[3] == _TIME_WAIT for row in ours)

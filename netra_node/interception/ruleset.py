@@ -543,27 +543,33 @@ def _destination(rules: RuleSet) -> Chain:
     )
 
 
+def _towards(family: Is) -> Rule:
+    return (family, Is.RECEIVER_ALIVE, Is.TCP, ToPortIn("in_ports"))
+
+
 def _into(family: Is) -> Rule:
-    return (
-        family,
-        Is.RECEIVER_ALIVE,
-        Is.TCP,
-        ToPortIn("in_ports"),
-        # A port nobody listens on is left to the kernel, which refuses: probes stay true.
-        Is.WANTED,
-    )
+    # A port nobody listens on is left to the kernel, which refuses: probes stay true.
+    return (*_towards(family), Is.WANTED)
 
 
 def _capture_in(rules: RuleSet) -> Chain:
-    """TPROXY without a listener of ours lets the packet pass: this direction fails open by itself."""
+    """TPROXY without a listener of ours lets the packet pass: this direction fails open by itself.
+
+    A TIME_WAIT socket hides whether somebody still listens. So it is ended first, as `_reopen` does it, and as the kernel does
+    where a listener takes the SYN: else a client whose port comes round would be accepted on a port that is closed by then.
+    """
+
+    def end_time_wait(family: Is, address: str) -> Rule:
+        return (*_towards(family), Tproxy(address, rules.outbound_port))
 
     def capture(family: Is, address: str) -> Rule:
         return (*_into(family), Tproxy(address, rules.inbound_port), Do.COUNT, Do.ACCEPT)
 
-    share = _share(
-        rules.inbound_probability, capture(Is.IPV4, "127.0.0.1"), capture(Is.IPV6, "::1")
-    )
-    return Chain("capture_in", None, share if rules.inbound_mode is InboundMode.TPROXY else ())
+    if rules.inbound_mode is not InboundMode.TPROXY or rules.inbound_probability <= 0:
+        return Chain("capture_in", None, ())
+    ends = end_time_wait(Is.IPV4, "127.0.0.1"), end_time_wait(Is.IPV6, "::1")
+    captures = capture(Is.IPV4, "127.0.0.1"), capture(Is.IPV6, "::1")
+    return Chain("capture_in", None, (*ends, *_share(rules.inbound_probability, *captures)))
 
 
 def _redirect_in(rules: RuleSet) -> Chain:

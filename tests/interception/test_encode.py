@@ -210,7 +210,7 @@ def test_replacing_empties_chains_and_sets_before_it_fills_them() -> None:
 
     assert about[:3] == encode.flush(TABLE).about
     assert removals == list(range(7))
-    assert sum(one.startswith("rule") for one in about) == 5
+    assert sum(one.startswith("rule") for one in about) == 7
     assert sum(one.startswith("elements") for one in about) == 2
 
 
