@@ -153,7 +153,7 @@ class RoutedConnection(Connection):
             self.record.received += len(data)
             return
         super().client_data(data)
-        if self._talk.switching:
+        if self._talk.switching or self._talk.severed:
             self._switch()
         else:
             self._dial_if_needed()
@@ -165,13 +165,15 @@ class RoutedConnection(Connection):
     def server_data(self, data: bytes) -> None:
         """See `Connection`."""
         super().server_data(data)
-        if self._talk.switching:
+        if self._talk.switching or self._talk.severed:
             self._switch()
 
     def _switch(self) -> None:
         """Send what waits for another upstream, once nothing is under way any more on the one in use."""
         talk = self._talk
-        if self._server_fin:
+        if talk.severed:
+            self._sever()
+        elif self._server_fin:
             self._linger()  # the client has been told that no more answers come
         elif self._may_leave():
             self._leave()
@@ -182,6 +184,16 @@ class RoutedConnection(Connection):
                 self._pause_down(DIALLING)
             if not talk.full:
                 self._answered_enough()
+
+    def _sever(self) -> None:
+        """Let the upstream's last answer arrive, and end with the first bytes that would go there."""
+        if self._talk.dropped:
+            self._linger()
+        elif not self._lingers:
+            self._to_upstream = self._refuse_bytes
+
+    def _refuse_bytes(self, _data: bytes) -> None:
+        self._linger()
 
     def _may_leave(self) -> bool:
         """Tell whether nothing is under way with the upstream in use, either way."""

@@ -1,5 +1,6 @@
 """Requests for several upstreams on one connection: each waits for those before it, no byte goes astray."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,34 +190,96 @@ def test_connect_and_upgrade_stay_with_their_upstream() -> None:
     assert talk.record.opaque is OpaqueReason.UPGRADE
 
 
-def test_what_waits_when_reading_stops_goes_where_the_rest_goes() -> None:
-    talk = Talk()
-    talk.client(get("b") + get("c") + get(""))
-    talk.server(b"what?")
+UNREADABLE = [b"what?", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", OK + b"more"]
 
-    assert talk.record.opaque is OpaqueReason.AMBIGUOUS_RESPONSE
-    assert talk.sent == {"b": get("b") + get("c") + get("")}
+
+@pytest.mark.parametrize("said", UNREADABLE)
+def test_an_upstream_whose_answer_cannot_be_read_gets_nothing_more(said: bytes) -> None:
+    talk = Talk()
+    talk.client(get("b"))
+    talk.server(said)
+
+    assert talk.record.opaque is not None
+    assert talk.conversation.severed
+    assert not talk.conversation.dropped
+    assert talk.sent == {"b": get("b")}
+
+
+@pytest.mark.parametrize("upstream", ["", "b"])
+@pytest.mark.parametrize("said", UNREADABLE[:1])
+def test_what_waited_for_another_is_lost_then_and_told_so(said: bytes, upstream: str) -> None:
+    talk = Talk()
+    talk.client(get(upstream) + get("c") + get(""))
+    talk.server(said)
+
+    assert talk.conversation.severed
+    assert talk.conversation.dropped
+    assert talk.sent == {upstream: get(upstream)}
     assert not talk.conversation.switching
 
 
-def test_an_error_of_ours_when_it_goes_on_costs_no_byte() -> None:
+def test_the_original_destination_may_speak_something_else() -> None:
+    talk = Talk()
+    talk.client(get("b"))
+    talk.server(OK)
+    talk.client(get(""))
+    talk.server(b"what?")
+    talk.client(get("c"))
+
+    assert not talk.conversation.severed
+    assert talk.sent == {"b": get("b"), "": get("") + get("c")}
+
+
+@pytest.mark.parametrize("odd", [b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"])  # fmt: skip
+def test_what_a_client_sends_that_cannot_be_read_goes_where_it_wanted_to(odd: bytes) -> None:
+    talk = Talk()
+    talk.client(get("b") + odd)
+    assert talk.sent == {"b": get("b")}
+    talk.server(OK)
+    talk.client(get("b"))
+
+    assert talk.sent == {"b": get("b"), "": odd + get("b")}
+    assert talk.record.opaque is not None
+
+
+def test_the_rest_of_a_body_that_cannot_be_followed_is_its_upstreams() -> None:
+    talk = Talk()
+    broken = get("b")[:-2] + b"Transfer-Encoding: chunked\r\n\r\nno chunk\r\n"
+    talk.client(broken)
+
+    assert talk.sent == {"b": broken}
+
+
+def test_an_error_of_ours_when_it_goes_on_costs_the_connection() -> None:
     talk = Talk()
     talk.client(get("b") + get("c") + get("b"))
     talk.conversation.server_data(OK, 1)
     talk.tracing.failure = LookupError("planted")
     talk.switch()
 
-    assert talk.sent == {"b": get("b"), "c": get("c") + get("b")}
+    assert talk.sent == {"b": get("b")}
+    assert talk.conversation.dropped
     assert talk.record.opaque is OpaqueReason.INTERNAL
 
 
-def test_an_error_of_ours_when_reading_an_answer_costs_no_byte() -> None:
+def test_an_error_of_ours_with_the_original_destination_costs_no_byte() -> None:
+    talk = Talk()
+    talk.client(get("")[:9])
+    talk.tracing.failure = LookupError("planted")
+    talk.client(get("")[9:] + get("b"))
+
+    assert talk.sent == {"": get("") + get("b")}
+    assert not talk.conversation.severed
+
+
+def test_an_error_of_ours_when_reading_an_answer_costs_the_connection() -> None:
     talk = Talk()
     talk.client(get("b") + get("c") + get("b"))
     talk.tracing.failure = LookupError("planted")
     talk.server(OK)
 
-    assert talk.sent == {"b": get("b") + get("c") + get("b")}
+    assert talk.sent == {"b": get("b")}
+    assert talk.conversation.dropped
     assert talk.record.opaque is OpaqueReason.INTERNAL
 
 

@@ -508,6 +508,52 @@ async def test_an_upgrade_stays_with_its_upstream() -> None:
         assert await read(server, len(get("c"))) == get("c")
 
 
+@pytest.mark.parametrize(
+    "said", [b"what?", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", OK + b"more"]
+)
+async def test_an_upstream_cannot_keep_the_connection_by_an_answer_that_cannot_be_read(
+    said: bytes,
+) -> None:
+    async with routed("b") as proxy:
+        client = await proxy.client()
+        await send(client, get("b"))
+        server = await proxy.at("b")
+        await read(server, len(get("b")))
+        await send(server, said)
+        assert await read(client, len(said)) == said
+        await send(client, get())
+
+        assert await read_all(client) == b""
+        assert await read_all(server) == b""
+        client.close()
+        await proxy.ended()
+
+
+async def test_nor_get_what_waits_for_another() -> None:
+    async with routed("b", "c") as proxy:
+        client = await proxy.client()
+        await send(client, get("b") + get("c"))
+        server = await proxy.at("b")
+        await read(server, len(get("b")))
+        await send(server, b"what?")
+
+        assert await read_all(client) == b"what?"
+        assert await read_all(server) == b""
+        client.close()
+        await proxy.ended()
+        assert proxy.hosts() == ["b"]
+
+
+async def test_what_cannot_be_read_behind_a_routed_request_goes_where_it_wanted_to() -> None:
+    async with routed("b") as proxy:
+        client = await proxy.client()
+        await send(client, get("b"))
+        await answer(client, await proxy.at("b"), get("b"))
+        await send(client, TLS)
+
+        assert await read(await proxy.origin(), len(TLS)) == TLS
+
+
 async def test_draining_lets_a_waiting_request_be_answered() -> None:
     async with routed("b", "c") as proxy:
         client = await proxy.client()
