@@ -79,6 +79,7 @@ class Conversation:
         "_waiting",
         "closing",
         "ended",
+        "excess",
         "failure",
         "record",
     )
@@ -97,6 +98,8 @@ class Conversation:
         self.failure: Exception | None = None
         #: The server announced that the connection ends with the answer that just ended.
         self.closing = False
+        #: Bytes at the end of what the server said last that answer no request.
+        self.excess = 0
         self._open: deque[Exchange] = deque()
         self._sending: Exchange | None = None
         self._request_body: Body | None = None
@@ -388,6 +391,7 @@ class Conversation:
         if not self._open:
             early = not self.record.exchanges
             reason = OpaqueReason.SERVER_FIRST if early else OpaqueReason.UNSOLICITED
+            self.excess = len(data) - position
             return self._opaque_answer(reason, data, now)
         if not self._open[0].first_response:
             self._open[0].first_response = now

@@ -55,7 +55,8 @@ class RoutedConversation(Conversation):
         self.wanted: Target | None = ORIGINAL
         #: Whether something waits for `wanted`.
         self.switching = False
-        #: Whether nothing more may go to the upstream, and whether something that would have is lost.
+        #: Whether nothing more may go to the upstream, and whether something is lost: what would have gone there, or what the
+        #: upstream said to no request.
         self.severed = False
         self.dropped = False
 
@@ -132,7 +133,7 @@ class RoutedConversation(Conversation):
 
     def _sever(self) -> None:
         self.severed = True
-        self.dropped = bool(self._waiting)
+        self.dropped = bool(self._waiting or self.excess)
         self._waiting = b""
 
     def _give_up(

@@ -52,8 +52,8 @@ _BOTH: Final = CLIENT | SERVER
 
 #: Where these are among the first bytes, the end of the connection may be announced in them. Looking costs 0.1 µs; what is
 #: missed, or seen wrongly, costs a packet or a system call.
-_CLOSE: Final = b"lose\r\n"
-_HEAD_LIKELY: Final = 1024
+CLOSE: Final = b"lose\r\n"
+HEAD_LIKELY: Final = 1024
 #: Seconds until it is looked again whether the last bytes before a reset have arrived, at first and at last; each time twice as long.
 _FIRST_LOOK: Final = 0.001
 _LAST_LOOK: Final = 0.3
@@ -211,7 +211,7 @@ class Connection:
             return  # the loop may read before `upstream_made`, which ends what nobody waits for any more
         self.record.sent += len(data)
         last = (
-            self._opaque or self._conversation.closing or data.find(_CLOSE, 0, _HEAD_LIKELY) >= 0
+            self._opaque or self._conversation.closing or data.find(CLOSE, 0, HEAD_LIKELY) >= 0
         ) and self._fin_has_come()
         if last:
             cork(self._down)

@@ -17,7 +17,9 @@ from netra_node.core.routed_conversation import ORIGINAL, RoutedConversation
 from netra_node.core.routing import Target
 from netra_node.proxy.connection import (
     CLIENT,
+    CLOSE,
     DIALLING,
+    HEAD_LIKELY,
     PEER_FULL,
     SERVER,
     Connection,
@@ -28,7 +30,7 @@ from netra_node.proxy.faults import tell
 from netra_node.proxy.opening import Opening
 from netra_node.proxy.routed_opening import Failure, RoutedOpening, RouteError, Routing
 from netra_node.proxy.sockets import fin_has_come
-from netra_node.proxy.transports import reset, send_fin, was_reset
+from netra_node.proxy.transports import cork, reset, send_fin, was_reset
 
 #: Upstreams kept for one connection besides the one in use; the one idle longest goes.
 _KEPT: Final = 7
@@ -164,9 +166,31 @@ class RoutedConnection(Connection):
 
     def server_data(self, data: bytes) -> None:
         """See `Connection`."""
-        super().server_data(data)
+        if self._talk.upstream is ORIGINAL or self._opaque:
+            super().server_data(data)
+        elif not self._gone & CLIENT:
+            self._pass_answers(data)
         if self._talk.switching or self._talk.severed:
             self._switch()
+
+    def _pass_answers(self, data: bytes) -> None:
+        """Read what a routed upstream says, then pass it on: what answers nothing would be taken for somebody else's answer."""
+        talk = self._talk
+        out = talk.server_data(data, now())
+        if out:
+            self._to_upstream(out)
+        data = data[: len(data) - talk.excess]
+        self.record.sent += len(data)
+        hint = talk.closing or data.find(CLOSE, 0, HEAD_LIKELY) >= 0
+        last = hint and self._fin_has_come()
+        if last:
+            cork(self._down)
+        self._down.write(data)
+        if not talk.full:
+            self._answered_enough()
+        self._settle()
+        if last:
+            self.server_eof()
 
     def _switch(self) -> None:
         """Send what waits for another upstream, once nothing is under way any more on the one in use."""
