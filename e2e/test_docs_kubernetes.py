@@ -81,3 +81,12 @@ def test_a_page_runs_only_commands_the_program_has(page: str) -> None:
     run = re.findall(r"(?:^|-- |`)netra-node ([a-z]+)", text, re.MULTILINE)
 
     assert set(run) <= set(COMMANDS)
+
+
+def test_what_the_walk_on_a_real_cluster_types_stands_on_the_page() -> None:
+    page = (CHECKOUT / "docs/kubernetes.md").read_text()
+    walk = (CHECKOUT / "e2e/real_kubernetes/test_walk.py").read_text()
+    beginnings = re.findall(r'typed\("(.*?)"\)', walk)
+
+    assert beginnings
+    assert [one for one in beginnings if f"\n{one}" not in page] == []
