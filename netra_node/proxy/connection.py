@@ -285,7 +285,10 @@ class Connection:
         if deadline > now():
             self._arm(deadline)
         else:
-            self._to_upstream(self._conversation.release())
+            self._let_held_go()
+
+    def _let_held_go(self) -> None:
+        self._to_upstream(self._conversation.release())
 
     # ---- FIN and RST
 

@@ -227,21 +227,23 @@ class RoutedConnection(Connection):
         # where a request waits for another upstream, this one's FIN is not the client's business
         return not self._talk.switching and super()._fin_has_come()
 
-    def _hold_is_over(self) -> None:
+    def _let_held_go(self) -> None:
         """See `Connection`: a head that goes on unread goes where the connection wanted to."""
-        self._hold_timer = None
-        deadline = self._talk.hold_deadline
-        if deadline and deadline <= now() and self._talk.upstream is not ORIGINAL:
+        if self._talk.upstream is not ORIGINAL:
             if self._server_fin:
                 self._linger()
                 return
             if not self._may_leave():
                 self._arm(now() + self._route.rules.limits.hold_after_last)
                 return
+            self._leave_for_original()
+        super()._let_held_go()
+        self._dial_if_needed()
+
+    def _leave_for_original(self) -> None:
+        if self._talk.upstream is not ORIGINAL:
             self._leave()
             self._talk.upstream = ORIGINAL
-        super()._hold_is_over()
-        self._dial_if_needed()
 
     def _report(self) -> None:
         """See `Connection`. The peer of an exchange is where it was routed to."""
@@ -309,6 +311,8 @@ class RoutedConnection(Connection):
 
     def client_eof(self) -> None:
         """See `Connection`. Also before any byte: the server sees that somebody came and went."""
+        if self._talk.holds and not self._server_fin and self._may_leave():
+            self._leave_for_original()  # the beginning of a head says nothing of a route
         super().client_eof()
         if self._branch is None and not self._talk.switching and not self._lingers:
             self._take(ORIGINAL)

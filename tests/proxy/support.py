@@ -253,7 +253,8 @@ class Proxied:
 
     async def server(self) -> socket.socket:
         """Accept what the proxy dialled."""
-        server, _ = await asyncio.get_running_loop().sock_accept(self.origin)
+        async with asyncio.timeout(5):
+            server, _ = await asyncio.get_running_loop().sock_accept(self.origin)
         server.setblocking(False)
         return self._keep(server)
 

@@ -244,6 +244,17 @@ async def test_so_does_one_behind_a_routed_request() -> None:
         assert await read(await proxy.origin(), 30) == get("b")[:30]
 
 
+async def test_so_does_one_that_a_fin_ends_behind_a_routed_request() -> None:
+    async with routed("b") as proxy:
+        client = await proxy.client()
+        await send(client, get("b"))
+        await answer(client, await proxy.at("b"), get("b"))
+        await send(client, get("b")[:30])
+        client.shutdown(socket.SHUT_WR)
+
+        assert await read_all(await proxy.origin()) == get("b")[:30]
+
+
 async def test_but_not_before_the_routed_request_is_answered() -> None:
     async with routed("b") as proxy:
         client = await proxy.client()
