@@ -1,10 +1,11 @@
 """Tests of real namespaces, for everybody: an ordinary user's session moves into a user namespace before the first of them.
 
-Belongs here: that alone, as it concerns tests, e2e and bench. Where the kernel forbids it these tests fail with the reason:
-skipped, they would look as if they had passed.
+Belongs here: that, and signals, as both concern tests, e2e and bench. Where the kernel forbids it these tests fail with the
+reason: skipped, they would look as if they had passed.
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ from netra_node.cli.capabilities import missing_capabilities
 
 _MARKER = "netns"
 _REFUSAL = pytest.StashKey[str]()
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start be interrupted, also where we were started in the background, which ignores it for all."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

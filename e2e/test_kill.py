@@ -142,10 +142,11 @@ def test_every_start_has_a_table_of_its_own(life: Life) -> None:
 
 
 def test_while_it_lived_the_load_was_captured(life: Life) -> None:
-    before, _ = told_apart(life.load, life.killed - 0.2)
+    # what began long before may have been under way still, where the machine is busy
+    ended = [visit for visit in life.load if visit.began + visit.took < life.killed - 0.2]
 
-    assert len(before) > 100
-    assert {visit.fate for visit in before} == {Fate.CAPTURED}
+    assert len(ended) > 100
+    assert {visit.fate for visit in ended} == {Fate.CAPTURED}
 
 
 def test_at_the_kill_nobody_is_refused_and_nobody_is_left_waiting(life: Life) -> None:
