@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from netra_node.core.kept import keep
+
 #: A regular expression never sees more of a path than so many bytes.
 PATTERN_LIMIT: Final = 512
 #: Paths that regular expressions were asked about and the answer is known.
@@ -55,11 +57,7 @@ class IgnoredPaths:
             return known
         shown = path.decode("utf-8", "replace")
         answer = any(pattern.fullmatch(shown) for pattern in self._patterns)
-        if len(self._answers) >= _REMEMBERED:
-            # Paths with ids never come again: forgetting all at once is cheaper than knowing which is oldest.
-            self._answers.clear()
-        self._answers[path] = answer
-        return answer
+        return keep(self._answers, path, answer, _REMEMBERED)
 
 
 def _raw_path(target: bytes) -> bytes:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import Final
 
+from netra_node.core.kept import keep
 from netra_node.core.records import Exchange
 from netra_node.core.trace_context import DEBUG, SAMPLED
 from netra_node.telemetry.export import Message
 from netra_node.telemetry.flow import Finished, Flow, Owner, Tags
-from netra_node.telemetry.kept import keep
 from netra_node.telemetry.spans import Attribute, Schema, Value, failure, path_of
 from netra_node.telemetry.thrift import STOP, Binary, Compact, Kind, Wire
 

@@ -12,11 +12,11 @@ from functools import lru_cache
 from struct import Struct
 
 from netra_node.core.identity import PodIdentity
+from netra_node.core.kept import keep
 from netra_node.core.records import Exchange
 from netra_node.core.trace_context import SAMPLED, TraceContext
 from netra_node.telemetry.export import Message
 from netra_node.telemetry.flow import Finished, Flow, Owner
-from netra_node.telemetry.kept import keep
 from netra_node.telemetry.spans import Attribute, Schema, Value, failure, path_of, text
 from netra_node.telemetry.varint import UINT64, varint
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
+from netra_node.core.kept import keep
+
 #: A regular expression never sees more of a path than this.
 PATH_LIMIT = 512
 #: Kinds of paths that spans of one pod are named after; those of any further kind are named by their method alone.
@@ -63,11 +65,7 @@ class PathNames:
             name = template.pattern.sub(template.replacement, name)[:PATH_LIMIT]
         if self._collapse and _DIGIT.search(name):
             name = _ID.sub("/{id}", name)
-        if len(self._names) >= _REMEMBERED:
-            # Paths with ids never come again: forgetting all at once is cheaper than knowing which is oldest.
-            self._names.clear()
-        self._names[path] = name
-        return name
+        return keep(self._names, path, name, _REMEMBERED)
 
 
 class NamesInUse:

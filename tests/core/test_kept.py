@@ -1,6 +1,6 @@
-"""The specification of `netra_node.telemetry.kept`."""
+"""The specification of `netra_node.core.kept`."""
 
-from netra_node.telemetry.kept import KEPT, keep
+from netra_node.core.kept import KEPT, keep
 
 
 def test_what_is_kept_is_returned_and_found_again() -> None:
