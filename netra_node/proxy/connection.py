@@ -52,8 +52,8 @@ _BOTH: Final = CLIENT | SERVER
 
 #: Where these are among the first bytes, the end of the connection may be announced in them. Looking costs 0.1 µs; what is
 #: missed, or seen wrongly, costs a packet or a system call.
-CLOSE: Final = b"lose\r\n"
-HEAD_LIKELY: Final = 1024
+_CLOSE: Final = b"lose\r\n"
+_HEAD_LIKELY: Final = 1024
 #: Seconds until it is looked again whether the last bytes before a reset have arrived, at first and at last; each time twice as long.
 _FIRST_LOOK: Final = 0.001
 _LAST_LOOK: Final = 0.3
@@ -210,9 +210,7 @@ class Connection:
         if self._gone & CLIENT:
             return  # the loop may read before `upstream_made`, which ends what nobody waits for any more
         self.record.sent += len(data)
-        last = (
-            self._opaque or self._conversation.closing or data.find(CLOSE, 0, HEAD_LIKELY) >= 0
-        ) and self._fin_has_come()
+        last = self._is_last(data)
         if last:
             cork(self._down)
         self._down.write(data)
@@ -230,6 +228,11 @@ class Connection:
             self._answered_enough()
         if conversation.ended or self.record.opaque is not None:
             self._settle()
+
+    def _is_last(self, data: bytes) -> bool:
+        """Tell whether nothing but the server's FIN follows `data`, where there is a hint of that: to ask costs a system call."""
+        hint = self._opaque or self._conversation.closing or data.find(_CLOSE, 0, _HEAD_LIKELY) >= 0
+        return hint and self._fin_has_come()
 
     def _fin_has_come(self) -> bool:
         """Tell whether the server's FIN is right behind the bytes just read: then both go on in one packet.

@@ -17,9 +17,7 @@ from netra_node.core.routed_conversation import ORIGINAL, RoutedConversation
 from netra_node.core.routing import Target
 from netra_node.proxy.connection import (
     CLIENT,
-    CLOSE,
     DIALLING,
-    HEAD_LIKELY,
     PEER_FULL,
     SERVER,
     Connection,
@@ -181,8 +179,7 @@ class RoutedConnection(Connection):
             self._to_upstream(out)
         data = data[: len(data) - talk.excess]
         self.record.sent += len(data)
-        hint = talk.closing or data.find(CLOSE, 0, HEAD_LIKELY) >= 0
-        last = hint and self._fin_has_come()
+        last = self._is_last(data)
         if last:
             cork(self._down)
         self._down.write(data)
