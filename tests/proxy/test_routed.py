@@ -281,7 +281,7 @@ async def test_a_fin_before_any_byte_reaches_the_server_that_was_meant() -> None
 
 
 async def test_a_reset_before_any_byte_ends_it() -> None:
-    async with routed() as proxy:
+    async with routed(limits=Limits(hold_after_last=10**12)) as proxy:
         client = await proxy.client()
         await proxy.proxy.opened(1)
         reset(client)
