@@ -52,7 +52,14 @@ const answers = {
   "/unanswered": (request) => request.socket.destroy(),
 };
 
+// Node serves pipelined requests at once, and which of them is read to its end first depends on their segments: each
+// record waits for the one of the request before it.
+const lastRecord = new WeakMap();
+
 async function serve(request, response) {
+  const before = lastRecord.get(request.socket);
+  let recorded;
+  lastRecord.set(request.socket, new Promise((resolve) => (recorded = resolve)));
   const sum = createHash("sha256");
   const pieces = [];
   let size = 0;
@@ -62,7 +69,9 @@ async function serve(request, response) {
     if (request.url === "/echo") pieces.push(piece);
   }
   const digest = sum.digest("hex");
+  await before;
   log(request, { size, digest, trailers: request.rawTrailers });
+  recorded();
   if (request.url === "/sum") response.end(digest + "\n");
   else if (request.url in answers) await answers[request.url](request, response, Buffer.concat(pieces));
   else response.writeHead(404).end("not here\n");
