@@ -15,7 +15,14 @@ from netra_node.core.addresses import PodUid
 from netra_node.core.desired import DesiredPod, RefusedPod
 from netra_node.core.plan import plan
 from netra_node.proxy.tasks import spawn
-from netra_node.workload import CaptureError, NamespaceMissingError, Reading, State, Workload
+from netra_node.workload import (
+    CaptureError,
+    NamespaceMissingError,
+    NetworkUnfinishedError,
+    Reading,
+    State,
+    Workload,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +34,10 @@ _RETRY_FIRST: Final = 0.25
 _RETRY_LAST: Final = 30.0
 #: The last where only the namespace is missing: to look is one system call, and it can come at any moment.
 _RETRY_LAST_MISSING: Final = 1.0
+#: The first where the pod's network is all but complete; its containers start a few hundred milliseconds later.
+_RETRY_FIRST_UNFINISHED: Final = 0.01
+#: A loop counts from the beginning of its turn: its timers come that much early.
+_SLACK: Final = 0.002
 
 
 class Readings(Protocol):
@@ -58,6 +69,8 @@ class _Pending:
     reason: str
     delay: float
     due: float
+    #: The reason that the log knows.
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,10 @@ class PodStatus:
     outbound_port: int = 0
 
 
+def _later(seconds: float, callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, callback)
+
+
 class Manager:
     """The captured pods of this node."""
 
@@ -87,10 +104,12 @@ class Manager:
         new_workload: NewWorkload,
         readings: Readings,
         clock: Callable[[], float] = time.monotonic,
+        later: Callable[[float, Callable[[], None]], object] = _later,
     ) -> None:
-        """Manage nothing yet; `want` names pods, `reconcile` acts. `clock` counts seconds."""
+        """Manage nothing yet; `want` names pods, `reconcile` acts. `clock` counts seconds, `later` calls after so many."""
         self._new_workload = new_workload
         self._clock = clock
+        self._later = later
         self._readings = readings
         self._desired: dict[PodUid, DesiredPod] = {}
         self._refused: tuple[RefusedPod, ...] = ()
@@ -277,9 +296,9 @@ class Manager:
         ours = not isinstance(error, CaptureError)
         reason = f"internal error: {type(error).__name__}: {error}" if ours else str(error)
         before = self._pending.get(uid)
-        last = _RETRY_LAST_MISSING if isinstance(error, NamespaceMissingError) else _RETRY_LAST
-        delay = min(before.delay * 2, last) if before is not None else _RETRY_FIRST
-        if before is None or before.reason != reason:
+        delay = _delay(before, error)
+        told = before.told if before is not None else ""
+        if reason != told and delay >= _RETRY_FIRST:
             _log.warning(
                 "cannot capture %s/%s yet: %s",
                 who.namespace,
@@ -287,7 +306,10 @@ class Manager:
                 reason,
                 exc_info=error if ours else None,
             )
-        self._pending[uid] = _Pending(pod, reason, delay, self._clock() + delay)
+            told = reason
+        self._pending[uid] = _Pending(pod, reason, delay, self._clock() + delay, told)
+        if delay < _RETRY_FIRST:  # nobody else may call `reconcile` that soon
+            self._later(delay + _SLACK, self.reconcile)
 
     async def _change(self, pod: DesiredPod) -> None:
         uid = pod.identity.uid
@@ -337,6 +359,14 @@ class Manager:
             for workload in self._former:
                 workload.hurry(limit)
             await asyncio.wait([*self._busy.values(), *self._former.values()])
+
+
+def _delay(before: _Pending | None, error: Exception) -> float:
+    """Return after how many seconds a pod is tried again that failed for `error`."""
+    unfinished = isinstance(error, NetworkUnfinishedError)
+    first = _RETRY_FIRST_UNFINISHED if unfinished else _RETRY_FIRST
+    last = _RETRY_LAST_MISSING if isinstance(error, NamespaceMissingError) else _RETRY_LAST
+    return first if before is None else min(max(first, before.delay * 2), last)
 
 
 def _captured(workload: Workload, reason: str) -> PodStatus:

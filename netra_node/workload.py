@@ -72,6 +72,8 @@ _DRAIN_LOOK: Final = 0.02
 #: Turns of the loop after which a connection that was reset is closed for certain; one is enough today.
 _CUT_ROUNDS: Final = 10
 _NEVER: Final = float("inf")
+#: Loopback was never up and has no address; or it has, and is down.
+_NO_LOOPBACK: Final = (errno.EADDRNOTAVAIL, errno.ENETDOWN)
 _SCARCE: Final = "the daemon has hardly any file descriptors left"
 
 _log = logging.getLogger(__name__)
@@ -99,6 +101,10 @@ class CaptureError(Exception):
 
 class NamespaceMissingError(CaptureError):
     """There is no namespace at the pod's path, for now: to look again costs next to nothing."""
+
+
+class NetworkUnfinishedError(CaptureError):
+    """The pod's network is still being made: containerd has its loopback set up while it has its other networks made."""
 
 
 class WrongNamespaceError(CaptureError):
@@ -253,30 +259,27 @@ class Workload:
             raise CaptureError(_SCARCE)
         namespace = self._namespace = Namespace.open(self.pod.netns)
         self._reserve(namespace)
-        # Two hops to a worker thread and no more: on a busy node, where a burst of pods starts, each is 5 to 10 ms.
-        self.addresses, replies = await asyncio.to_thread(self._look_inside, namespace)
-        sockets = InPodSockets(namespace)
+        doors = await self._open_doors(InPodSockets(namespace))
+        basis = replace(_basis(self._ground), ipv6=doors.ipv6, outbound_port=doors.outbound_port)
+        rules = await self._rules_for(self.pod.options, basis)
+        lease = self._lease = Lease.open(
+            namespace, rules, table=self._ground.table, slots=self._ground.slots
+        )
+        # One hop to a worker thread and no more: on a busy node, where a burst of pods starts, each is 5 to 30 ms.
+        entered = await asyncio.to_thread(self._enter, namespace, lease, rules)
+        self.addresses, self._rules, self._captured_at = entered
+        self.state = State.RUNNING
+
+    async def _open_doors(self, sockets: InPodSockets) -> "_Doors":
         doors = _doors(sockets, self._ground)
         self.ports = (doors.inbound_port, doors.outbound_port)
         try:
             await self._serve(sockets, doors)
-            self._rules = replace(
-                _basis(self._ground),
-                ipv6=doors.ipv6,
-                outbound_port=doors.outbound_port,
-                replies=replies,
-            )
-            self._rules = await self._rules_for(self.pod.options)
-            lease = self._lease = Lease.open(
-                namespace, self._rules, table=self._ground.table, slots=self._ground.slots
-            )
         except BaseException:
             self._listeners.close()  # before its sockets are: the loop asks them for their descriptors
             doors.close()
             raise
-        await asyncio.to_thread(_install, lease, namespace)
-        self._captured_at = time.monotonic()
-        self.state = State.RUNNING
+        return doors
 
     def _reserve(self, namespace: Namespace) -> None:
         """Refuse a namespace that may not be captured, or is captured already."""
@@ -289,10 +292,12 @@ class Workload:
         self._ground.held.add(namespace.identity)
         self._holds = True
 
-    def _look_inside(self, namespace: Namespace) -> tuple[tuple[str, ...], Replies]:
-        """Return the addresses there and the variant of the rules that is possible; change nothing in another pod's namespace.
+    def _enter(
+        self, namespace: Namespace, lease: Lease, rules: RuleSet
+    ) -> tuple[tuple[str, ...], RuleSet, float]:
+        """Capture the pod if it is the one; return its addresses, the rules as they are possible here, and when they held.
 
-        To be called in a worker thread.
+        Another pod's namespace is left as it is. To be called in a worker thread. Raises OSError, CaptureError.
         """
         addresses = netns.addresses(namespace)
         wanted = self.pod.addresses
@@ -300,20 +305,21 @@ class Workload:
             message = f"its network namespace does not have the pod's address {wanted[0]}"
             raise WrongNamespaceError(message)
         prepare = functools.partial(routes.prepare_replies, self._ground.proc)
-        return addresses, namespace.run(prepare)
+        rules = replace(rules, replies=namespace.run(prepare))
+        _check_mode(rules.inbound_mode, rules.replies)
+        _install(lease, namespace, rules)
+        return addresses, rules, time.monotonic()
 
-    async def _rules_for(self, options: PodOptions) -> RuleSet:
-        """Return the rules of `options`; the listeners that they lead to are there then."""
+    async def _rules_for(self, options: PodOptions, basis: RuleSet) -> RuleSet:
+        """Return `basis` with what `options` say; the listeners that they lead to are there then."""
+        _check_mode(options.inbound_mode, basis.replies)
         redirect = options.inbound_mode is InboundMode.REDIRECT
         inbound_port = await self._redirected_to() if redirect else self.ports[0]
-        return _with_options(self._rules, inbound_port, options)
+        return _with_options(basis, inbound_port, options)
 
     async def _redirected_to(self) -> int:
         """Return the port where redirected connections arrive, at addresses that are not the pod's. From now on we listen."""
         if self._redirect_port == 0 and self._namespace is not None:
-            if self._rules.replies is not Replies.SYSCTL:
-                message = "inbound mode redirect needs a writable /proc/sys/net; tproxy does not"
-                raise CaptureError(message)
             sockets = InPodSockets(self._namespace)
             group = _bind(sockets, self._ground.inbound_port, _ANYIPS, transparent=True)
             for sock in group:
@@ -364,7 +370,7 @@ class Workload:
         Raises CaptureError where that is not possible; new connections are treated as before then.
         """
         try:
-            await self._change_rules(await self._rules_for(pod.options))
+            await self._change_rules(await self._rules_for(pod.options, self._rules))
         except OSError as error:
             raise _refusal(error) from error
         if reading is not self._reading:
@@ -567,11 +573,18 @@ def _with_options(rules: RuleSet, inbound_port: int, options: PodOptions) -> Rul
     )
 
 
-def _install(lease: Lease, namespace: Namespace) -> None:
+def _check_mode(mode: InboundMode, replies: Replies) -> None:
+    """Raise CaptureError where `mode` cannot be had with `replies`."""
+    if mode is InboundMode.REDIRECT and replies is not Replies.SYSCTL:
+        message = "inbound mode redirect needs a writable /proc/sys/net; tproxy does not"
+        raise CaptureError(message)
+
+
+def _install(lease: Lease, namespace: Namespace, rules: RuleSet) -> None:
     """Capture. To be called in a worker thread. Raises OSError."""
     has_predecessor = lease.has_neighbours()
     namespace.run(routes.add)
-    lease.install()
+    lease.install(rules)
     if has_predecessor:
         # again: while it did not see our table yet it may have taken them along
         namespace.run(routes.add)
@@ -673,4 +686,6 @@ def _bind_all(
 def _refusal(error: OSError) -> CaptureError:
     if isinstance(error, NamespaceGoneError):
         return NamespaceMissingError(f"no network namespace at {error.filename}")
+    if error.errno in _NO_LOOPBACK:
+        return NetworkUnfinishedError(f"{error.strerror}")
     return CaptureError(f"{error.strerror or error}")

@@ -35,7 +35,7 @@ def namespace(path: str) -> Iterator[Namespace]:
 def lease(namespace: Namespace) -> Iterator[Lease]:
     slots = Slots(1)
     lease = Lease.open(namespace, RuleSet(), table="netra-00c0ffee", slots=slots)
-    lease.install()
+    lease.install(RuleSet())
     yield lease
     lease.release()
     slots.close()
@@ -65,7 +65,7 @@ def test_rules_that_do_not_die_with_their_process_are_held_while_it_lives(
 ) -> None:
     slots = Slots(1)
     lease = Lease.open(namespace, RuleSet(owner=False), table="netra-00c0ffee", slots=slots)
-    lease.install()
+    lease.install(RuleSet(owner=False))
     found = look(namespace.path)
     lease.release()
     slots.close()

@@ -13,7 +13,14 @@ from netra_node.core.desired import DesiredPod, PodOptions, RefusedPod
 from netra_node.core.identity import PodIdentity
 from netra_node.core.ports import PortSet
 from netra_node.manager import AT_ONCE, Manager
-from netra_node.workload import CaptureError, NamespaceMissingError, Reading, State, Workload
+from netra_node.workload import (
+    CaptureError,
+    NamespaceMissingError,
+    NetworkUnfinishedError,
+    Reading,
+    State,
+    Workload,
+)
 
 
 def pod(name: str, netns: str = "/run/netns/one", service: str = "shop") -> DesiredPod:
@@ -121,7 +128,20 @@ class Bench:
         self.prepare: Callable[[FakeWorkload], None] = lambda _workload: None
         self.readings = FakeReadings()
         self.seconds = 1000.0
-        self.manager = Manager(self._new, self.readings, lambda: self.seconds)
+        #: What the manager wants to be called for, and after how many seconds.
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.manager = Manager(self._new, self.readings, lambda: self.seconds, self._later)
+
+    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.timers.append((seconds, callback))
+
+    async def ring(self) -> float:
+        """Let the time pass that the manager asked for last, and do what it asked for; the seconds that were."""
+        seconds, callback = self.timers.pop()
+        self.seconds += seconds
+        callback()
+        await settle()
+        return seconds
 
     def _new(self, pod: DesiredPod, reading: Reading, unsettled: Callable[[], None]) -> Workload:
         workload = FakeWorkload(pod, reading, unsettled)
@@ -352,6 +372,53 @@ async def test_a_missing_namespace_is_looked_for_every_second_at_least(bench: Be
     for tries in range(4, 8):
         await bench.look(1)
         assert len(bench.made) == tries
+
+
+async def test_a_pod_whose_network_is_all_but_complete_is_tried_again_in_no_time(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.fail(NetworkUnfinishedError("no loopback"))
+    await bench.want(WEB)
+    assert bench.reason() == "no loopback"
+    bench.fail(None)
+
+    seconds = await bench.ring()
+
+    assert seconds < 0.02
+    assert bench.states() == {"web": "running"}
+    assert caplog.records == []
+
+
+async def test_a_network_that_stays_incomplete_is_told_and_looked_at_as_any_other(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.fail(NetworkUnfinishedError("no loopback"))
+    await bench.want(WEB)
+    waits = []
+    while bench.timers:
+        waits.append(round(await bench.ring(), 3))
+
+    assert waits == [0.012, 0.022, 0.042, 0.082, 0.162]
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot capture default/web yet: no loopback"
+    ]
+    await bench.look(0.32)
+    await bench.look(0.64)
+    assert len(bench.made) == 8
+    assert bench.timers == []
+    assert len(caplog.records) == 1
+
+
+async def test_another_refusal_of_an_incomplete_network_is_no_reason_to_hurry(bench: Bench) -> None:
+    bench.fail(NetworkUnfinishedError("no loopback"))
+    await bench.want(WEB)
+    bench.fail(CaptureError("not yet"))
+    await bench.ring()
+
+    await bench.look(0.24)
+    assert len(bench.made) == 2
+    await bench.look(0.02)
+    assert len(bench.made) == 3
 
 
 async def test_a_pod_that_changed_is_tried_at_once(bench: Bench) -> None:

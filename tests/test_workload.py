@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from pyroute2.iproute.linux import IPRoute
 
 from netra_node import netns
 from netra_node.capacity import Descriptors
@@ -22,7 +23,15 @@ from netra_node.interception.slots import Slots
 from netra_node.netns import Namespace
 from netra_node.proxy.sockets import reset_on_close
 from netra_node.testbed import Testbed
-from netra_node.workload import CaptureError, Ground, Reading, State, Workload, rehearse
+from netra_node.workload import (
+    CaptureError,
+    Ground,
+    NetworkUnfinishedError,
+    Reading,
+    State,
+    Workload,
+    rehearse,
+)
 from tests.interception.pods import TABLE, V4, Pod, tables
 from tests.proxy.support import (
     GET,
@@ -89,7 +98,7 @@ def ground() -> Iterator[Ground]:
         netns.off_limits(),
         INBOUND,
         OUTBOUND,
-        1000,
+        60_000,  # nobody beats here, and a busy machine may take its time
         Descriptors(1 << 20, lambda: None),
     )
     slots.close()
@@ -300,6 +309,47 @@ async def test_a_namespace_without_the_pods_address_is_refused(
     reason = await refusal(desired(web, addresses=("10.1.2.3",)), ground, reading)
 
     assert reason == "its network namespace does not have the pod's address 10.1.2.3"
+
+
+async def test_another_pods_namespace_is_left_as_it_is(
+    web: Pod, ground: Ground, reading: Reading
+) -> None:
+    switch = Path("/proc/sys/net/ipv4/tcp_fwmark_accept")
+    web.namespace.run(lambda: switch.write_text("0"))
+
+    await refusal(desired(web, addresses=("10.1.2.3",)), ground, reading)
+
+    assert web.namespace.run(switch.read_text) == "0\n"
+    assert not anyip_is_local(web)
+    assert tables(web) == set()
+
+
+def take_loopback_down(pod: DesiredPod, *, flush: bool) -> None:
+    with Namespace.open(pod.netns) as namespace, namespace.run(IPRoute) as links:
+        links.link("set", index=1, state="down")
+        if flush:
+            links.flush_addr(index=1)
+
+
+def bring_loopback_up(pod: DesiredPod) -> None:
+    with Namespace.open(pod.netns) as namespace, namespace.run(IPRoute) as links:
+        links.link("set", index=1, state="up")
+
+
+@pytest.mark.parametrize("never_up", [True, False])
+async def test_a_network_is_unfinished_until_its_loopback_is_up(
+    short: DesiredPod, ground: Ground, reading: Reading, never_up: bool
+) -> None:
+    # in threads: pyroute2 wants one without a loop
+    await asyncio.to_thread(take_loopback_down, short, flush=never_up)
+    with pytest.raises(NetworkUnfinishedError):
+        await Workload(short, ground, reading).start()
+    assert not ground.held
+    await asyncio.to_thread(bring_loopback_up, short)
+
+    workload = Workload(short, ground, reading)
+    await workload.start()
+    await workload.abandon()
 
 
 async def test_one_of_the_pods_addresses_is_enough(

@@ -111,7 +111,7 @@ def _try_owner(slots: Slots) -> None:
 def _installed(rules: RuleSet, slots: Slots) -> leftovers.Leftovers:
     lease = Lease.open(_Here(), rules, table=_TABLE, slots=slots)
     try:
-        lease.install()
+        lease.install(rules)
         return leftovers.find()
     finally:
         lease.release()

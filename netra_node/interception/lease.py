@@ -42,7 +42,7 @@ class Lease:
         self, rules: RuleSet, table: str, slot: int, beacon: socket.socket, slots: Slots
     ) -> None:
         """Own the netlink socket in `slot` of `slots` and the one that beats, both made inside. `open` makes them."""
-        self._rules = rules
+        self._owner = rules.owner
         self._table = table
         self._link = socket.socket(fileno=slot)
         self._link.settimeout(netlink.PATIENCE_SECONDS)
@@ -57,7 +57,8 @@ class Lease:
     def open(cls, place: Place, rules: RuleSet, *, table: str, slots: Slots) -> Self:
         """Make the sockets; nothing is captured yet. On the loop's thread, 0.1 ms.
 
-        `table` is the same for every pod of this daemon, and of no other. Raises OSError (EMFILE: no slot left).
+        Of `rules` the owner and the heartbeat hold from here on; the rest may be different at `install`. `table` is the same
+        for every pod of this daemon, and of no other. Raises OSError (EMFILE: no slot left).
         """
         with place.run(netlink.netfilter_socket) as link:
             slot = slots.fill(link.fileno())
@@ -70,17 +71,17 @@ class Lease:
 
     # ---- to be called in a worker thread: the kernel can take 90 ms, a first encoding 15 ms ---------------------------
 
-    def install(self) -> None:
-        """Remove what dead daemons left, make the table, and beat: from here on the pod is captured.
+    def install(self, rules: RuleSet) -> None:
+        """Remove what dead daemons left, make the table, and beat: from here on the pod is captured by `rules`.
 
-        Raises RefusedError; nothing is captured then.
+        Their owner and heartbeat are those of `open`. Raises RefusedError; nothing is captured then.
         """
         with self._turn:
             if not self._clear():
-                for mark in (OUTBOUND_MARK, INBOUND_MARK):
-                    # NAT entries outlive the table that made them; a handshake half done would be matched by a stale one.
-                    netlink.request(self._link, encode.forget_connections(mark))
-            netlink.commit(self._link, encode.install(self._rules, self._table))
+                # NAT entries outlive the table that made them; a handshake half done would be matched by a stale one.
+                marks = (OUTBOUND_MARK, INBOUND_MARK)
+                netlink.request(self._link, *map(encode.forget_connections, marks))
+            netlink.commit(self._link, encode.install(rules, self._table))
         self.beat()
 
     def has_neighbours(self) -> bool:
@@ -102,7 +103,7 @@ class Lease:
         return [table for table in leftovers.tables(self._link) if table.name != self._table]
 
     def _is_held(self, table: Table) -> bool:
-        if self._rules.owner:
+        if self._owner:
             return bool(table.owner)
         # Below Linux 5.12 only the heartbeat tells.
         return leftovers.is_beating(self._link, table.name)
@@ -116,7 +117,7 @@ class Lease:
         """Capture new connections by `rules` from now on, also after `flush`; captured ones go on.
 
         One atomic batch: each SYN meets either the old rules or the new. Ports, lists, probabilities, exemptions and the
-        inbound mode are replaced; heartbeat, replies and owner stay those of `install`. Raises RefusedError; the old ones
+        inbound mode are replaced; heartbeat, replies and owner stay what they were. Raises RefusedError; the old ones
         hold then.
         """
         with self._turn:
@@ -130,7 +131,7 @@ class Lease:
         with self._turn:
             if self._link.fileno() == -1:
                 return
-            if not self._rules.owner:
+            if not self._owner:
                 with contextlib.suppress(OSError):  # never installed, or removed by somebody else
                     netlink.commit(self._link, encode.delete(self._table))
             self._beacon.close()

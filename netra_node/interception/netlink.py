@@ -10,7 +10,7 @@ A socket is made inside the namespace it shall talk about, and talks about it fr
 import os
 import socket
 import struct
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Final
 
 from netra_node.interception.encode import Batch, Message, frame
@@ -53,7 +53,24 @@ def commit(link: socket.socket, batch: Batch) -> None:
     Every request is answered, also after a refusal; the end of the batch is not, on kernels before 6.10.
     """
     link.send(batch.frames)
-    waiting = set(range(1, len(batch.about) + 1))
+    _judge(link, batch.about)
+
+
+def request(link: socket.socket, *messages: Message, tolerate: Container[int] = ()) -> None:
+    """Have the kernel carry out all of the requests, each whatever becomes of the others.
+
+    One system call for all: where each of them waits for a lock of the kernel's, as routes do, a busy node would else let
+    somebody else in front of every single one. Raises RefusedError naming the first that was refused, except for the error
+    numbers in `tolerate`.
+    """
+    numbered = enumerate(messages, start=1)
+    link.send(b"".join(frame(message, number) for number, message in numbered))
+    _judge(link, [message.about for message in messages], tolerate)
+
+
+def _judge(link: socket.socket, about: Sequence[str], tolerate: Container[int] = ()) -> None:
+    """Read the answers to requests number 1 and following; raise RefusedError for the first that was refused."""
+    waiting = set(range(1, len(about) + 1))
     refused: dict[int, RefusedError] = {}
     while waiting:
         for sequence, code, reason in _answers(link):
@@ -61,18 +78,10 @@ def commit(link: socket.socket, batch: Batch) -> None:
                 # Not even looked into: no privilege, or no nftables in this kernel.
                 raise _refusal(code, "the batch", reason)
             waiting.discard(sequence)
-            if code:
-                refused.setdefault(sequence, _refusal(code, batch.about[sequence - 1], reason))
+            if code and code not in tolerate:
+                refused.setdefault(sequence, _refusal(code, about[sequence - 1], reason))
     if refused:
         raise refused[min(refused)]
-
-
-def request(link: socket.socket, message: Message, tolerate: Container[int] = ()) -> None:
-    """Have the kernel carry out one request. Raises RefusedError, except for the error numbers in `tolerate`."""
-    link.send(frame(message, 1))
-    for _, code, reason in _answers(link):
-        if code and code not in tolerate:
-            raise _refusal(code, message.about, reason)
 
 
 def dump(link: socket.socket, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:

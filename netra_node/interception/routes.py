@@ -48,16 +48,8 @@ def add() -> None:
     """Add rules and routes of both families; those there already are adopted. Raises RefusedError."""
     with netlink.route_socket() as link:
         for family in _FAMILIES:
-            _add_family(link, family)
-
-
-def _add_family(link: socket.socket, family: socket.AddressFamily) -> None:
-    try:
-        for message in encode.add_routes(family):
-            netlink.request(link, message, tolerate=(errno.EEXIST,))
-    except netlink.RefusedError as reason:
-        if family == socket.AF_INET or reason.errno not in _NO_FAMILY:
-            raise
+            absent = _NO_FAMILY if family == socket.AF_INET6 else ()
+            netlink.request(link, *encode.add_routes(family), tolerate=(errno.EEXIST, *absent))
 
 
 def remove() -> None:
@@ -65,5 +57,4 @@ def remove() -> None:
     missing = (errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
     with netlink.route_socket() as link:
         for family in _FAMILIES:
-            for message in encode.remove_routes(family):
-                netlink.request(link, message, tolerate=missing)
+            netlink.request(link, *encode.remove_routes(family), tolerate=missing)

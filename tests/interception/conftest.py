@@ -75,7 +75,7 @@ def capture(open_lease: Capture) -> Capture:
 
     def install(rules: RuleSet) -> Lease:
         lease = open_lease(rules)
-        lease.install()
+        lease.install(rules)
         return lease
 
     return install

@@ -1087,7 +1087,7 @@ def test_a_table_that_exists_is_refused_by_name_and_kept(
     second = open_lease(RuleSet())
 
     with pytest.raises(RefusedError, match=f"refuses table {TABLE}"):
-        second.install()
+        second.install(RuleSet())
 
     assert pods.tables(web) == {TABLE}
 
@@ -1226,7 +1226,8 @@ namespace = Namespace.open(sys.argv[1])
 listener = InPodSockets(namespace).listener("127.0.0.1", 14956, transparent=False, backlog=8)
 rules = RuleSet(heartbeat_milliseconds=60000)
 lease = Lease.open(namespace, rules, table="netra-dead", slots=slots)
-lease.install()
+lease.install(rules)
+print("installed", flush=True)
 listener.setblocking(True)
 accepted, _ = listener.accept()
 print("captured", flush=True)
@@ -1243,21 +1244,23 @@ def holder(web: Pod) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def connect_when_captured(pod: Pod, family: Family, there: tuple[str, int]) -> socket.socket:
-    deadline = time.monotonic() + 5
-    while "netra-dead" not in pods.tables(pod):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return pod.connect(family, there)
+def connect_captured(
+    pod: Pod, there: tuple[str, int], holder: subprocess.Popen[bytes]
+) -> socket.socket:
+    """A connection that the holder has accepted."""
+    assert holder.stdout is not None
+    # Not as soon as there is a table: its rules match from the first heartbeat on.
+    assert holder.stdout.readline() == b"installed\n"
+    client = pod.connect(pods.V4, there)
+    assert holder.stdout.readline() == b"captured\n"
+    return client
 
 
 def test_a_killed_process_leaves_no_table_and_connections_go_direct(
     web: Pod, orders: Pod, holder: subprocess.Popen[bytes]
 ) -> None:
     server = orders.server(pods.V4.address(orders))
-    connect_when_captured(web, pods.V4, target(server))
-    assert holder.stdout is not None
-    holder.stdout.readline()
+    connect_captured(web, target(server), holder)
 
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -1272,9 +1275,7 @@ def test_the_clients_of_a_killed_process_are_told(
 ) -> None:
     """The table goes last, so their FIN or RST is still translated."""
     server = orders.server(pods.V4.address(orders))
-    client = connect_when_captured(web, pods.V4, target(server))
-    assert holder.stdout is not None
-    holder.stdout.readline()
+    client = connect_captured(web, target(server), holder)
 
     holder.send_signal(signal.SIGKILL)
 
@@ -1298,7 +1299,7 @@ def other(web: Pod, slots: Slots) -> Iterator[Callable[[RuleSet], Lease]]:
         def install(rules: RuleSet) -> Lease:
             lease = Lease.open(web.namespace, rules, table=OTHER, slots=slots)
             stack.callback(lease.release)
-            lease.install()
+            lease.install(rules)
             return lease
 
         yield install
@@ -1377,7 +1378,7 @@ def test_where_tables_have_owners_one_without_is_nobodys(
 
 def test_somebody_elses_table_is_no_neighbour(capture: Capture, web: Pod, slots: Slots) -> None:
     theirs = Lease.open(web.namespace, RuleSet(owner=False), table="netra-mesh", slots=slots)
-    theirs.install()
+    theirs.install(RuleSet(owner=False))
     lease = capture(RuleSet())
 
     assert not lease.has_neighbours()

@@ -129,6 +129,27 @@ def test_a_single_request_is_framed_and_acknowledged(kernel: Kernel) -> None:
     assert kernel.end.recv(100) == struct.pack("=IHHII", 20, 32, 5, 1, 0) + b"body"
 
 
+def test_several_requests_go_in_one_message_and_each_is_waited_for(kernel: Kernel) -> None:
+    kernel.answers(answer(1), answer(2))
+
+    netlink.request(kernel.link, REQUEST, replace(REQUEST, type=33))
+
+    first, second = (
+        struct.pack("=IHHII", 20, kind, 5, kind - 31, 0) + b"body" for kind in (32, 33)
+    )
+    assert kernel.end.recv(100) == first + second
+    with pytest.raises(TimeoutError):
+        kernel.link.recv(100)
+
+
+def test_of_several_the_first_that_was_refused_is_named(kernel: Kernel) -> None:
+    kernel.answers(answer(1, errno.EEXIST), answer(2, errno.ENOENT), answer(3, errno.EPERM))
+    others = [replace(REQUEST, about=about) for about in ("table 1", "route to somewhere")]
+
+    with pytest.raises(RefusedError, match="refuses table 1: No such file"):
+        netlink.request(kernel.link, REQUEST, *others, tolerate=(errno.EEXIST,))
+
+
 def test_a_refused_request_is_named(kernel: Kernel) -> None:
     kernel.answers(answer(1, errno.EEXIST))
 
