@@ -136,7 +136,7 @@ class Manager:
             for uid, pending in self._pending.items()
             if self._desired.get(uid) == pending.pod
         }
-        self.reconcile()
+        self._step()
 
     def _refuse(self, refused: tuple[RefusedPod, ...]) -> None:
         """Keep the list, and tell the log of those that are new in it, or refused for another reason than before."""
@@ -205,14 +205,18 @@ class Manager:
     # ---- towards it
 
     def reconcile(self) -> None:
-        """Begin the steps that are due; call it on every change and every fraction of a second."""
+        """Look for namespaces that are gone, and begin the steps that are due; call it every fraction of a second."""
         self._bury()
+        self._step()
+
+    def _step(self) -> None:
+        """Begin the steps that are due. While a burst of pods starts this is done for each: it looks at no file."""
         steps = plan(self._desired, self._current())
         for uid in steps.leave:
             if uid in self._desired:
                 self._replace(uid)
             else:
-                self._begin(uid, self._leave(self._workloads[uid], None))
+                self._begin(uid, self._end(self._workloads[uid]))
         for pod in filter(self._is_due, steps.change):
             self._begin(pod.identity.uid, self._change(pod))
         for pod in filter(self._is_due, steps.enter):
@@ -321,6 +325,9 @@ class Manager:
             self._postpone(pod, error)
         else:
             self._pending.pop(uid, None)
+
+    def _end(self, workload: Workload) -> Coroutine[Any, Any, None]:
+        return self._abandon(workload) if workload.vanished else self._leave(workload, None)
 
     async def _leave(self, workload: Workload, limit: float | None) -> None:
         left = True

@@ -3,10 +3,10 @@
 Belongs here: when to ask and to look, what a list means for pods that are not in it. Does not belong here: asking
 (`kubelet_api`), decoding (`pod_list`), where a namespace is (`sandboxes`), whether a pod is captured (`enrolment`).
 
-The kubelet tells nobody of a change, so it is asked every second, and at once when a namespace appears: the pod is in its list by
-then, and when the CNI result follows (20 to 60 ms) nothing needs to be asked any more. Absent from a list is not gone: a static pod leaves
-it while it still serves, and a kubelet that starts, or has lost the API server, lists few pods or none. What was listed
-stays as it was until its namespace ends.
+The kubelet tells nobody of a change, so it is asked every second, and at once when a namespace appears that no listed pod waits for:
+its pod is in the list by then, and when the CNI result follows (20 to 60 ms) nothing needs to be asked any more. Absent from a
+list is not gone: a static pod leaves it while it still serves, and a kubelet that starts, or has lost the API server, lists few
+pods or none. What was listed stays as it was until its namespace ends.
 """
 
 import asyncio
@@ -227,12 +227,15 @@ class KubeletSource:
             self._woken.set()
 
     def _namespace_happened(self) -> None:
-        """One has come: its pod is worth a question. Or gone: with it the pod, if only its namespace spoke for it."""
+        """One has come: its pod is worth a question, unless it is listed. Or gone: with it the pod, if only its namespace spoke for it."""
         gone = [uid for uid in self._absent if not self._lives_on(self._entries[uid])]
         self._drop(gone)
         if gone:
             self._announce()
-        self._woken.set()
+        # Where somebody who is listed waits for one, this may be it. In a burst all are listed at the first question: another
+        # for each namespace would cost us and the kubelet more than all else that is done for a pod.
+        if not self._unplaced:
+            self._woken.set()
 
     def _result_happened(self, path: Path) -> None:
         result = self._cache.read(path)

@@ -203,6 +203,19 @@ async def test_a_namespace_that_appears_is_reason_to_ask(scene: Scene) -> None:
     await scene.until(lambda: "web" in scene.decisions())
 
 
+async def test_a_namespace_is_no_reason_where_a_listed_pod_waits_for_one(scene: Scene) -> None:
+    scene.kubelet.answer = pod_list(pod(), pod("other", uid=SLOWSTOP))
+    scene.begin(ON_EVENTS)
+    await scene.until(lambda: {"web", "other"} <= scene.decisions().keys())
+    for number in range(2, 20):
+        scene.namespace(f"cni-{number}")
+    scene.namespace("cni-1")
+    scene.result("cni-1")
+
+    await scene.captures(web="cni-1")
+    assert scene.kubelet.asked == 1
+
+
 async def test_trap_15_a_pod_without_an_address_is_known_as_soon_as_its_cni_result_is_there(
     scene: Scene,
 ) -> None:
