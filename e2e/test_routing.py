@@ -446,6 +446,10 @@ def test_a_502_is_told_as_an_error_and_counted(node: Node, daemon: Daemon) -> No
     until(lambda: daemon.requests()["upstream_refused"] > before[0])
     assert daemon.requests()["upstream_refused"] == before[0] + 1
     assert daemon.total("netra_route_failures_total", reason="unresolved") >= 1
+    routing = daemon.status()["routing"]
+    assert routing["header"] == "X-Route"
+    assert routing["results"]["routed"] >= 1
+    assert routing["failures"]["unresolved"] >= 1
     (span,) = until(lambda: [s for s in daemon.traces() if "lost" in json.dumps(s)])
     assert "upstream_refused" in json.dumps(span)
     assert "502" in json.dumps(span)

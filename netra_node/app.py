@@ -289,6 +289,14 @@ class App:
     def _route_failures(self) -> dict[str, int]:
         return {} if self._routes is None else self._routes.failures()
 
+    def _routing(self) -> Document | None:
+        """Return what routes requests, and what became of those that had a route; None: it is switched off."""
+        routing = self._settings.routing
+        if routing is None or self._routes is None:
+            return None
+        results, failures = self._routes.results(), self._routes.failures()
+        return {"header": routing.header, "results": results, "failures": failures}
+
     def _suspensions(self) -> dict[str, int]:
         return self._ground.suspensions
 
@@ -303,6 +311,8 @@ class App:
             "lease_age_seconds": round(self._manager.lease_age, 3),
             "ports": {"inbound": ports.inbound, "outbound": ports.outbound},
             "collector": _where_spans_go(self._settings.exporters),
+            "sampler": str(self._settings.tracing.sampling),
+            "routing": self._routing(),
             "source": {
                 "path": self._source.where,
                 "problem": self._source.problem,

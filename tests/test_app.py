@@ -163,6 +163,8 @@ async def test_status_says_who_answers_and_what_was_counted(pods_file: Path, slo
     assert status["pid"] == os.getpid()
     assert status["heartbeat_milliseconds"] == 1000
     assert status["ports"] == {"inbound": 14955, "outbound": 14956}
+    assert status["sampler"] == "parentbased_always_on"
+    assert status["routing"] is None
     assert status["totals"]["spans"]["queue_full"] == 0
     assert status["totals"]["opaque"]["tls"] == 0
     assert status["totals"]["resets"]["client"] == 0

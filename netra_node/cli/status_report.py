@@ -28,6 +28,14 @@ class Source(TypedDict):
     problem: str | None
 
 
+class Routing(TypedDict):
+    """Which header says where a request goes, and what became of those that had one."""
+
+    header: str
+    results: dict[str, int]
+    failures: dict[str, int]
+
+
 class Status(TypedDict):
     """What `/status` answers, as far as it is shown."""
 
@@ -37,6 +45,8 @@ class Status(TypedDict):
     lease_age_seconds: float
     ports: dict[str, int]
     collector: str | None
+    sampler: str
+    routing: Routing | None
     source: Source
     waiting_for: list[str]
     totals: dict[str, dict[str, int]]
@@ -76,6 +86,7 @@ def _header(status: Status, style: Style) -> Iterable[str]:
     if problem := status["source"]["problem"]:
         yield style.red(f"             {problem}; the last good list stays in force")
     yield f"spans to     {status['collector'] or 'nobody: the last ones stay in memory'}"
+    yield f"sampler      {status['sampler']}"
     yield f"lease        {_lease(status)}"
     if waiting := status["waiting_for"]:
         yield style.red(f"waiting for  {', '.join(waiting)}")
@@ -167,6 +178,8 @@ def _totals(status: Status) -> Iterable[str]:
     yield ""
     yield f"spans        {_spans(totals['spans'], status['collector'])}"
     yield f"not HTTP/1   {_counts(totals['opaque']) or 'no connection'}"
+    if routing := status["routing"]:
+        yield f"routes       {_routed(routing)}"
     ours = {cause: count for cause, count in totals["resets"].items() if cause not in _PEERS}
     yield f"reset by us  {_counts(ours) or 'no connection'}"
 
@@ -176,6 +189,12 @@ def _spans(spans: Mapping[str, int], collector: str | None) -> str:
     dropped = [f"{spans[key]} {words}" for key, words in _DROPPED.items() if spans.get(key)]
     unsampled = [f"{spans['unsampled']} not sampled"] if spans.get("unsampled") else []
     return ", ".join([*exported, *(dropped or ["none dropped"]), *unsampled])
+
+
+def _routed(routing: Routing) -> str:
+    counts = _counts(routing["results"]) or "no request had one"
+    failed = _counts(routing["failures"])
+    return f"{counts}, by {routing['header']}" + (f"; led nowhere: {failed}" if failed else "")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

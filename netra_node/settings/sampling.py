@@ -41,6 +41,13 @@ class SamplingSettings:
     #: Of the sampler `remote`, whose `param` counts until a strategy is known.
     remote: RemoteSettings | None = None
 
+    def __str__(self) -> str:
+        """Return it for a person; endpoints without queries, which may hold tokens."""
+        if self.remote is not None:
+            return f"{self.name}, by {self.remote.endpoint}; {self.param:g} until that answers"
+        has_param = self.name.endswith("traceidratio") or self.name in _MOST
+        return f"{self.name} {self.param:g}" if has_param else self.name
+
 
 def sampling(env: Environment) -> SamplingSettings:
     """Read all of it, so that a problem is told also where it is not in force. What is set decides (`design.md` §5)."""

@@ -37,6 +37,8 @@ def status(*pods: dict[str, Any], **different: Any) -> Status:
         "lease_age_seconds": 75.5 if pods else 0.0,
         "ports": {"inbound": 14955, "outbound": 14956},
         "collector": None,
+        "sampler": "parentbased_always_on",
+        "routing": None,
         "source": {"path": "/etc/netra/pods.yaml", "problem": None},
         "waiting_for": [],
         "totals": {
@@ -69,6 +71,7 @@ def test_the_whole_page() -> None:
 netra-node 1.2.3, pid 4711
 pods from    /etc/netra/pods.yaml
 spans to     nobody: the last ones stay in memory
+sampler      parentbased_always_on
 lease        the oldest is held for 1m15s; each ends 1000 ms after the daemon stands still
 
 POD          SERVICE  STATE    CAPTURED FOR  CONNECTIONS
@@ -100,6 +103,21 @@ def test_a_pods_file_that_cannot_be_used_is_told_beside_its_path() -> None:
         "pods from    /x",
         f"             {problem}; the last good list stays in force",
     ]
+
+
+def test_where_requests_are_routed_it_says_by_what_and_what_became_of_them() -> None:
+    routing = {"header": "X-Route", "results": {"routed": 7, "original": 2}, "failures": {}}
+
+    assert "routes       7 routed, 2 original, by X-Route" in shown(routing=routing)
+    assert "routes       no request had one, by X-Route" in shown(routing=routing | {"results": {}})
+
+
+def test_routes_that_lead_nowhere_are_counted_by_why() -> None:
+    failures = {"refused": 1, "timed_out": 2}
+    routing = {"header": "X-Route", "results": {"routed": 7}, "failures": failures}
+
+    line = "routes       7 routed, by X-Route; led nowhere: 1 refused, 2 timed_out"
+    assert line in shown(routing=routing)
 
 
 def test_what_the_start_waits_for_is_named() -> None:

@@ -39,6 +39,19 @@ def test_a_ratio_sampler_takes_its_ratio() -> None:
     assert found == SamplingSettings("traceidratio", 0.25)
 
 
+def test_it_reads_as_a_person_would_say_it() -> None:
+    assert str(read()) == "parentbased_always_on"
+    assert str(read(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.25")) == (
+        "traceidratio 0.25"
+    )
+    assert str(read(JAEGER_SAMPLER_TYPE="ratelimiting", JAEGER_SAMPLER_PARAM="2")) == (
+        "ratelimiting 2"
+    )
+    endpoint = "http://jaeger:5778/sampling?token=secret"
+    remote = read(JAEGER_SAMPLER_TYPE="remote", JAEGER_SAMPLING_ENDPOINT=endpoint)
+    assert str(remote) == "remote, by http://jaeger:5778/sampling; 0 until that answers"
+
+
 def test_a_ratio_for_another_sampler_is_a_warning() -> None:
     assert warnings(OTEL_TRACES_SAMPLER_ARG="0.25") == [
         "OTEL_TRACES_SAMPLER_ARG means nothing to parentbased_always_on"
