@@ -18,7 +18,7 @@ from netra_node.core.limits import Limits
 from tests.core.watched import MARK, Watched
 
 _COMMAND = b"\xfe"
-_SMALL = Limits(head=100, fields=4, interim=2, unanswered=2, chunk_line=24)
+_SMALL = Limits(head=100, fields=4, interim=2, unanswered=2, turn=40, chunk_line=24)
 _DEFAULT = Limits()
 
 

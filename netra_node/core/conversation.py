@@ -7,7 +7,8 @@ Two machines, one per direction, joined by the queue of exchanges not yet answer
 `states`. Client heads are held while incomplete; server heads are copied then, never held.
 
 The shell calls `client_data`, `server_data`, `client_eof`, `server_eof`, `release` and `end` as things happen, writes
-what they return to the upstream, and hands on what gathers in `ended`. Server bytes go to the client untouched, before
+what they return to the upstream, and hands on what gathers in `ended`. Where they leave something `behind`, it calls
+`catch_up` in the next turn of its loop: many heads in one read would make others wait. Server bytes go to the client untouched, before
 they are shown to `server_data`. Time is an argument: nanoseconds of a monotonic clock.
 """
 
@@ -76,6 +77,7 @@ class Conversation:
         "_server_ended",
         "_spoke_early",
         "_tracing",
+        "_turn",
         "_waiting",
         "closing",
         "ended",
@@ -109,8 +111,10 @@ class Conversation:
         self._sent = 0
         self._held_first = 0
         self._held_last = 0
-        # client bytes behind too many unanswered requests
+        # client bytes behind too many unanswered requests, or behind as much as is read in a turn
         self._waiting = b""
+        # bytes of heads read in this turn
+        self._turn = 0
         # the beginning of a response head (a copy: the bytes themselves have gone to the client)
         self._answer = b""
         #: 1xx answers since the last request
@@ -135,18 +139,28 @@ class Conversation:
 
     @property
     def full(self) -> bool:
-        """Whether reading from the client must stop until an answer ends."""
+        """Whether reading from the client must stop until an answer ends, or `catch_up` is done."""
         return bool(self._waiting) or (self._client is Side.HEAD and self._too_many())
+
+    @property
+    def behind(self) -> bool:
+        """Whether something waits for the next turn of the loop and for nothing else."""
+        return bool(self._waiting) and not self._too_many()
 
     @property
     def idle(self) -> bool:
         """Whether no request is under way: the connection may be closed without cutting anything. Never once it is opaque."""
-        return self._client is Side.HEAD and not self._open and not self._held
+        nothing = not (self._open or self._held or self._waiting)
+        return nothing and self._client is Side.HEAD
 
     # ---- the shell's verbs
 
     def client_data(self, data: bytes, now: int) -> bytes:
         """Take bytes from the client; return what goes to the upstream now."""
+        if self._waiting:
+            self._waiting += data
+            return b""
+        self._turn = 0
         out: list[bytes] = []
         sent = self._sent
         if self._held:
@@ -171,6 +185,10 @@ class Conversation:
                 position = _SERVER[self._server](self, data, position, now)
         except Exception as error:  # noqa: BLE001
             return self._fail(error, self._held[self._sent :] + self._waiting, now)
+        return self._let_go(now) if self._waiting else b""
+
+    def catch_up(self, now: int) -> bytes:
+        """Go on with what was left behind; return what goes to the upstream now."""
         return self._let_go(now) if self._waiting else b""
 
     def release(self) -> bytes:
@@ -223,7 +241,7 @@ class Conversation:
     # ---- client bytes
 
     def _client_head(self, data: bytes, position: int, now: int, out: list[bytes]) -> int:
-        if len(self._open) >= self._limits.unanswered:
+        if len(self._open) >= self._limits.unanswered or self._turn >= self._limits.turn:
             self._waiting += data[position:]
             return len(data)
         if data[position] == _CR:
@@ -237,6 +255,7 @@ class Conversation:
         head = self._parser.request(data[position:end])
         if isinstance(head, OpaqueReason):
             return self._give_up(head, data, position, now, out)
+        self._turn += end - position
         self._begin(head, now, out)
         return end
 

@@ -18,6 +18,9 @@ class Limits:
     interim: int = 256
     #: Requests waiting for their answer; at this number reading from the client stops.
     unanswered: int = 64
+    #: Bytes of heads that are read in one turn of the loop; client bytes behind them wait for the next. A head of fields that are
+    #: looked at costs 40 µs a KiB.
+    turn: int = 8 * 1024
     #: An incomplete request head is let go this long after its last byte,
     hold_after_last: int = 50 * _MILLISECOND
     #: and at the latest this long after its first.

@@ -93,6 +93,7 @@ class Connection:
         "_gone",
         "_hold_timer",
         "_look_timer",
+        "_next_turn",
         "_opaque",
         "_open",
         "_opening",
@@ -125,6 +126,8 @@ class Connection:
         self._to_upstream: Callable[[bytes], None] = self._early.extend
         self._hold_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
+        #: What is done in it with client bytes that were left behind.
+        self._next_turn: asyncio.Handle | None = None
         self._client_fin = False
         self._server_fin = False
         self._draining = False
@@ -249,8 +252,19 @@ class Connection:
         self._resume_down(UNANSWERED)
         self._pass_client_fin()
 
+    def _catch_up(self) -> None:
+        """Read on where one turn of the loop was not enough."""
+        self._next_turn = None
+        conversation = self._conversation
+        out = conversation.catch_up(now())
+        if out:
+            self._to_upstream(out)
+        if not conversation.full:
+            self._answered_enough()
+        self._settle()
+
     def _settle(self) -> None:
-        """Carry out what the conversation decided meanwhile: reports, the hold timer, the end of reading."""
+        """Carry out what the conversation decided meanwhile: reports, the hold timer, the end of reading, what was left."""
         conversation = self._conversation
         if conversation.ended:
             self._report()
@@ -258,6 +272,8 @@ class Connection:
             self._became_opaque()
         if conversation.hold_deadline and self._hold_timer is None:
             self._arm(conversation.hold_deadline)
+        if conversation.behind and self._next_turn is None:
+            self._next_turn = asyncio.get_running_loop().call_soon(self._catch_up)
         if self._draining and conversation.idle and not self._opaque:
             self._fail(Outcome.DRAINED)
             self._close()
@@ -356,8 +372,11 @@ class Connection:
         self._end_with(self._up, error)
 
     def _pass_held(self) -> None:
-        """Pass on the beginning of a head before the client's reset: the server would have it without us."""
-        held = self._conversation.release()
+        """Pass on what was left behind and the beginning of a head before the client's reset: the server would have it without us."""
+        held = b""
+        while self._conversation.behind:
+            held += self._conversation.catch_up(now())
+        held += self._conversation.release()
         if held and (self._up is None or not self._gone & SERVER):
             self._to_upstream(held)
 
@@ -432,8 +451,9 @@ class Connection:
             return
         # a request that came after the server's FIN was never answered, though both sides ended in peace
         self._end_exchanges(self._outcome or Outcome.UPSTREAM_CLOSED)
-        if self._look_timer is not None:
-            self._look_timer.cancel()
+        for timer in (self._look_timer, self._next_turn):
+            if timer is not None:
+                timer.cancel()
         self.record.outcome = self._outcome or Outcome.OK
         self.record.end = now()
         self._opening.close()

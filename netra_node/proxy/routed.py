@@ -153,6 +153,16 @@ class RoutedConnection(Connection):
             self.record.received += len(data)
             return
         super().client_data(data)
+        self._follow()
+
+    def _catch_up(self) -> None:
+        """See `Connection`."""
+        if not self._lingers:
+            super()._catch_up()
+            self._follow()
+
+    def _follow(self) -> None:
+        """Go where the client's bytes want to go."""
         if self._talk.switching or self._talk.severed:
             self._switch()
         else:

@@ -1266,9 +1266,86 @@ def test_a_conversation_byte_by_byte_comes_to_the_same(name: str) -> None:
     assert play(turns, step=1) == play(turns)
 
 
+# ---- many heads at once
+
+
+def test_heads_behind_as_many_bytes_as_are_read_in_a_turn_wait_for_the_next() -> None:
+    talk = Talk(limits=Limits(turn=2 * len(GET)), turns_at_once=False)
+
+    assert talk.client(5 * GET) == 2 * GET
+    assert talk.conversation.behind
+    assert talk.conversation.full
+    assert talk.turn() == 2 * GET
+    assert talk.turn() == GET
+    assert not talk.conversation.behind
+    assert not talk.conversation.full
+    assert talk.upstream == 5 * GET
+
+
+def test_a_head_longer_than_that_is_read_whole() -> None:
+    long = GET[:-2] + b"X: " + b"x" * 100 + b"\r\n\r\n"
+    talk = Talk(limits=Limits(turn=10), turns_at_once=False)
+
+    assert talk.client(long + GET) == long
+    assert talk.turn() == GET
+
+
+def test_bodies_do_not_count() -> None:
+    post = POST + b"hello"
+    talk = Talk(limits=Limits(turn=len(POST) + 1), turns_at_once=False)
+
+    assert talk.client(2 * post + GET) == 2 * post
+    assert talk.turn() == GET
+
+
+def test_what_comes_behind_what_waits_stays_behind_it() -> None:
+    talk = Talk(limits=Limits(turn=1), turns_at_once=False)
+    talk.client(2 * GET)
+
+    assert talk.client(b"POST") == b""
+    assert talk.turn() == GET
+    assert talk.conversation.hold_deadline == 0
+    assert talk.turn() == b""
+    assert talk.client(POST[4:] + b"hello") == POST + b"hello"
+
+
+def test_what_waits_for_a_turn_is_no_peace_to_close_in() -> None:
+    talk = Talk(limits=Limits(turn=1), turns_at_once=False)
+    talk.client(2 * GET)
+    talk.server(NO_CONTENT)
+
+    assert not talk.conversation.idle
+
+
+def test_an_answer_is_as_good_as_a_turn() -> None:
+    talk = Talk(limits=Limits(turn=1), turns_at_once=False)
+    talk.client(3 * GET)
+
+    assert talk.server(NO_CONTENT) == GET
+    assert talk.conversation.behind
+
+
+def test_behind_too_many_unanswered_requests_no_turn_helps() -> None:
+    talk = Talk(limits=Limits(unanswered=1, turn=1), turns_at_once=False)
+    talk.client(2 * GET)
+
+    assert talk.conversation.full
+    assert not talk.conversation.behind
+    assert talk.turn() == b""
+
+
+def test_what_waits_for_a_turn_goes_on_when_the_connection_turns_opaque() -> None:
+    talk = Talk(limits=Limits(turn=1), turns_at_once=False)
+    talk.client(2 * GET)
+
+    assert talk.server(b"garbage") == GET
+    assert talk.opaque is OpaqueReason.AMBIGUOUS_RESPONSE
+    assert not talk.conversation.full
+
+
 # ---- any bytes, in any pieces, in any order
 
-SMALL = Limits(head=200, unanswered=3, chunk_line=64)
+SMALL = Limits(head=200, unanswered=3, turn=30, chunk_line=64)
 
 REQUESTS = [
     GET, HEAD, POST + b"hello", CHUNKED_POST + CHUNKS, b"\r\n" + GET, UPGRADE, CONNECT,
@@ -1307,7 +1384,9 @@ server_streams = streams(RESPONSES, 6) | st.binary(max_size=60)
 #: (what happens next, with how many bytes or milliseconds)
 schedules = st.lists(
     st.tuples(
-        st.sampled_from(["client"] * 8 + ["server"] * 8 + ["wait", "client fin", "server fin"]),
+        st.sampled_from(
+            ["client"] * 8 + ["server"] * 8 + ["turn"] * 2 + ["wait", "client fin", "server fin"]
+        ),
         st.sampled_from([1, 2, 5, 40, 60, 100, 1000]),
     ),
     max_size=60,
@@ -1319,7 +1398,7 @@ class Fuzz:
     """Plays two streams by a schedule, as a shell would: no reading from a client while the conversation is full."""
 
     def __init__(self, client: bytes, server: bytes, declared: list[Declared]) -> None:
-        self.talk = Talk(declared, SMALL)
+        self.talk = Talk(declared, SMALL, turns_at_once=False)
         self.client = client
         self.server = server
         self.fed = b""
@@ -1328,7 +1407,9 @@ class Fuzz:
     def play(self, schedule: Schedule) -> None:
         for action, amount in schedule:
             self._step(action, amount)
-        for action in ("client", "server") * 3 + ("client fin", "server fin", "client fin"):
+        for action in ("client", "turn", "server", "turn") * 3:
+            self._step(action, 1 << 20)
+        for action in ("client fin", "server fin", "turn", "client fin"):
             self._step(action, 1 << 20)
         self.talk.end(Outcome.CLIENT_CLOSED)
 
@@ -1344,6 +1425,9 @@ class Fuzz:
             case "server" if "server fin" not in self.fins:
                 part, self.server = self.server[:amount], self.server[amount:]
                 talk.server(part)
+            case "turn":
+                while talk.conversation.behind:
+                    talk.turn()
             case "wait":
                 talk.wait(amount)
             case "client fin" if action not in self.fins and not talk.conversation.full:

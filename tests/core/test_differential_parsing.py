@@ -32,7 +32,7 @@ from tests.core.streams import ODD_ANSWERS, ODD_REQUESTS, client_streams, server
 from tests.core.transcript import GET, LIMITS, NO_CONTENT
 from tests.core.watched import Watched, rewritten
 
-SMALL = Limits(head=200, fields=6, interim=3, unanswered=3, chunk_line=64)
+SMALL = Limits(head=200, fields=6, interim=3, unanswered=3, turn=60, chunk_line=64)
 HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (

@@ -64,7 +64,11 @@ class Talk:
         limits: Limits = LIMITS,
         failure: Exception | None = None,
         tracing: FakeTracing | None = None,
+        *,
+        turns_at_once: bool = True,
     ) -> None:
+        """Without `turns_at_once` what is left for another turn of the loop waits for `turn`."""
+        self.turns_at_once = turns_at_once
         self.tracing = tracing or FakeTracing(declared, failure)
         self.record = ConnectionRecord(
             Direction.INBOUND, ClientAddr("10.0.0.1", 5), OriginalDst("10.0.0.2", 80), 0
@@ -94,6 +98,10 @@ class Talk:
     def server_fin(self) -> bytes:
         return self._forward(self.conversation.server_eof(self.now))
 
+    def turn(self) -> bytes:
+        """The next turn of the loop comes; return what goes to the upstream in it."""
+        return self._forward(self.conversation.catch_up(self.now))
+
     def end(self, outcome: Outcome) -> None:
         self.conversation.end(outcome, self.now)
         self._write_down()
@@ -120,6 +128,8 @@ class Talk:
     def _forward(self, out: bytes) -> bytes:
         self.upstream += out
         self._write_down()
+        if self.turns_at_once and self.conversation.behind:
+            out += self.turn()
         return out
 
     def _write_down(self) -> None:

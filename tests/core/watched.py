@@ -62,11 +62,14 @@ class MarkingTracing(FakeTracing):
 
 
 class Watched(Talk):
-    """One connection under any commands. A shell obeys `full` and FINs; so do these verbs, which then do nothing."""
+    """One connection under any commands. A shell obeys `full` and FINs; so do these verbs, which then do nothing.
+
+    The server may be faster than the next turn of the loop; the client is not read from before that.
+    """
 
     def __init__(self, limits: Limits) -> None:
         tracing = MarkingTracing()
-        super().__init__(limits=limits, tracing=tracing)
+        super().__init__(limits=limits, tracing=tracing, turns_at_once=False)
         self.marking = tracing
         self.limits = limits
         self.fed = b""
@@ -80,7 +83,12 @@ class Watched(Talk):
 
     # ---- what happens
 
+    def _catch_up(self) -> None:
+        while self.conversation.behind:
+            self.turn()
+
     def client(self, data: bytes) -> bytes:
+        self._catch_up()
         if self._client_over or self.conversation.full or not data:
             return b""
         opaque = self.opaque is not None
@@ -99,6 +107,7 @@ class Watched(Talk):
     def client_fin(self) -> bytes:
         if self._client_over:
             return b""
+        self._catch_up()
         self._client_over = True
         return super().client_fin()
 
@@ -116,6 +125,7 @@ class Watched(Talk):
         """Both sides say farewell, and the whole is judged."""
         self.client_fin()
         self.server_fin()
+        self._catch_up()
         self._held_back(0)
         self.end(outcome)
         self._settled()

@@ -938,6 +938,68 @@ async def test_a_fin_behind_too_many_requests_waits_for_them() -> None:
         assert table.up.calls == ["eof"]
 
 
+#: A head that is as much as is read in a turn of the loop.
+LONG = GET[:-2] + b"X: " + b"x" * Limits().turn + b"\r\n\r\n"
+
+
+async def test_many_heads_in_one_read_take_turns_with_everybody_else() -> None:
+    async with bench() as table:
+        table.made()
+        table.client(LONG * 3)
+        seen = [len(table.up.written) // len(LONG)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+            seen.append(len(table.up.written) // len(LONG))
+
+        assert seen == [1, 2, 3, 3]
+        assert table.up.written == LONG * 3
+
+
+async def test_meanwhile_the_client_is_not_read_from() -> None:
+    async with bench() as table:
+        table.made()
+        table.client(LONG * 2)
+        assert table.down.calls == ["pause"]
+        await asyncio.sleep(0)
+
+        assert table.down.calls == ["pause", "resume"]
+
+
+async def test_what_waits_for_a_turn_goes_before_the_clients_reset() -> None:
+    async with bench() as table:
+        table.made()
+        table.client(LONG * 3 + GET[:9])
+        table.client_reset()
+
+        assert table.up.written == LONG * 3 + GET[:9]
+
+
+async def test_a_drained_connection_waits_for_what_waits_for_a_turn() -> None:
+    async with bench() as table:
+        table.made()
+        table.client(LONG * 2)
+        table.server(OK)
+        table.connection.drain()
+        assert not table.down.is_closing()
+        await asyncio.sleep(0)
+        table.server(OK)
+
+        assert table.up.written == LONG * 2
+        assert table.down.is_closing()
+
+
+async def test_nothing_is_read_after_the_end() -> None:
+    async with bench() as table:
+        table.made()
+        table.client(LONG * 3)
+        table.connection.cut()
+        table.lose()
+        told = len(table.observer.exchanges)
+        await asyncio.sleep(0)
+
+        assert len(table.observer.exchanges) == told == table.record.exchanges
+
+
 async def test_a_connection_is_open_until_its_last_bytes_have_left() -> None:
     async with bench() as table:
         table.made()
@@ -967,6 +1029,8 @@ STEPS: dict[str, Callable[[Bench], None]] = {
     "request": lambda table: table.client(GET),
     "half": lambda table: table.client(GET[:7]),
     "many": lambda table: table.client(GET * 70),
+    "long": lambda table: table.client(LONG * 3),
+    "turn": lambda table: None,
     "tls": lambda table: table.client(TLS),
     "upgrade": lambda table: table.client(GET[:-2] + b"Upgrade: a\r\nConnection: upgrade\r\n\r\n"),
     "ok": lambda table: table.server(OK),
@@ -989,6 +1053,8 @@ def test_whatever_happens_each_exchange_and_the_connection_are_told_once(steps: 
         async with bench() as table:
             for step in steps:
                 STEPS[step](table)
+                if step == "turn":
+                    await asyncio.sleep(0)
         return table
 
     table = asyncio.run(play())
