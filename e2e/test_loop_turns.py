@@ -1,7 +1,8 @@
 """No callback of ours holds the loop: the promise is 1 ms, the test has a tenfold margin, as the machine may be anybody's.
 
 The daemon runs on a loop that takes the CPU time of every callback, under everything at once that it has to do: requests on few
-and on many connections, new connections, an upload, scrapes, pods that come and go, spans to a collector, a crowd at the end.
+and on many connections, new connections, an upload, heads made to cost time, scrapes, pods that come and go, spans to a collector, a
+crowd at the end.
 """
 
 import json
@@ -29,6 +30,9 @@ CLIENTS, REQUESTS, CROWD, GUESTS = 8, 600, 300, 6
 REQUEST = b"GET /orders/%d HTTP/1.1\r\nHost: b\r\nUser-Agent: e2e\r\n\r\n"
 ANSWER_SIZE = len(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 8\r\n\r\ncaptured")
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: b\r\nContent-Length: 20000000\r\n\r\n"
+#: As many as may be unanswered but one, each with as many fields as there may be, all of a kind that is looked at.
+HOSTILE = (b"GET / HTTP/1.1\r\n" + b"x-request-id: a\r\n" * 200 + b"\r\n") * 63
+ATTACKS = 20
 
 
 def ask(client: socket.socket, requests: int) -> None:
@@ -50,6 +54,19 @@ def upload(client: socket.socket, sink: socket.socket) -> None:
         client.sendall(bytes(100_000))
     client.close()
     thread.join()
+
+
+def attack(node: Node) -> None:
+    """Send heads that cost time, as many as fit into a read, and see them arrive."""
+    listener = node.listen("b")
+    for _ in range(ATTACKS):
+        client = node.connect("x", (node.pod("b").ipv4, listener.getsockname()[1]))
+        client.sendall(HOSTILE)
+        client.shutdown(socket.SHUT_WR)
+        with listener.accept()[0] as server:
+            got = b"".join(iter(lambda: server.recv(1 << 20), b""))
+        assert got.count(b"\r\n\r\n") == HOSTILE.count(b"\r\n\r\n")
+        client.close()
 
 
 class Collecting(BaseHTTPRequestHandler):
@@ -109,6 +126,7 @@ def work(node: Node, daemon: Daemon, guests: list[str]) -> None:
     threads = [threading.Thread(target=ask, args=(client, REQUESTS)) for client in clients]
     mover = node.connect("x", (target[0], sink.getsockname()[1]))
     threads.append(threading.Thread(target=upload, args=(mover, sink)))
+    threads.append(threading.Thread(target=attack, args=(node,)))
     for thread in threads:
         thread.start()
     with Load(node, ("a", "x"), target):
