@@ -18,6 +18,7 @@ import errno
 import functools
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -197,6 +198,10 @@ class Workload:
         self._rules = RuleSet()
         #: Whether the namespace is among those that are held.
         self._holds = False
+        # A worker thread cannot be cancelled: what an abandoned one still does is waited for before it is undone.
+        self._inside = threading.Lock()
+        #: Whether routes of ours can be there.
+        self._routed = False
         self._captured_at = 0.0
         self._deadline = _NEVER
         #: Whether a `leave` under way shall become a return.
@@ -299,16 +304,18 @@ class Workload:
 
         Another pod's namespace is left as it is. To be called in a worker thread. Raises OSError, CaptureError.
         """
-        addresses = netns.addresses(namespace)
-        wanted = self.pod.addresses
-        if wanted and not set(wanted) & set(addresses):
-            message = f"its network namespace does not have the pod's address {wanted[0]}"
-            raise WrongNamespaceError(message)
-        prepare = functools.partial(routes.prepare_replies, self._ground.proc)
-        rules = replace(rules, replies=namespace.run(prepare))
-        _check_mode(rules.inbound_mode, rules.replies)
-        _install(lease, namespace, rules)
-        return addresses, rules, time.monotonic()
+        with self._inside:
+            addresses = netns.addresses(namespace)
+            wanted = self.pod.addresses
+            if wanted and not set(wanted) & set(addresses):
+                message = f"its network namespace does not have the pod's address {wanted[0]}"
+                raise WrongNamespaceError(message)
+            prepare = functools.partial(routes.prepare_replies, self._ground.proc)
+            rules = replace(rules, replies=namespace.run(prepare))
+            _check_mode(rules.inbound_mode, rules.replies)
+            self._routed = True
+            _install(lease, namespace, rules)
+            return addresses, rules, time.monotonic()
 
     async def _rules_for(self, options: PodOptions, basis: RuleSet) -> RuleSet:
         """Return `basis` with what `options` say; the listeners that they lead to are there then."""
@@ -525,12 +532,23 @@ class Workload:
         lease, self._lease = self._lease, None
         namespace, self._namespace = self._namespace, None
         if lease is not None and namespace is not None:
-            await asyncio.to_thread(_release, lease, namespace)
+            await asyncio.to_thread(self._release, lease, namespace)
         if namespace is not None:
             if self._holds:
                 self._ground.held.discard(namespace.identity)
             self._holds = False
             namespace.close()
+
+    def _release(self, lease: Lease, namespace: Namespace) -> None:
+        """End the lease and what belongs to it. To be called in a worker thread."""
+        with self._inside:
+            try:
+                if self._routed:
+                    _remove_routes(lease, namespace)
+            except OSError as error:
+                _log.warning("routes stay behind in %s: %s", namespace.path, error)
+            finally:
+                lease.release()
 
     async def _cut(self) -> None:
         """Reset what is left, and let the resets leave: without the lease the kernel would not translate them any more."""
@@ -588,16 +606,6 @@ def _install(lease: Lease, namespace: Namespace, rules: RuleSet) -> None:
     if has_predecessor:
         # again: while it did not see our table yet it may have taken them along
         namespace.run(routes.add)
-
-
-def _release(lease: Lease, namespace: Namespace) -> None:
-    """End the lease and what belongs to it. To be called in a worker thread."""
-    try:
-        _remove_routes(lease, namespace)
-    except OSError as error:
-        _log.warning("routes stay behind in %s: %s", namespace.path, error)
-    finally:
-        lease.release()
 
 
 def _remove_routes(lease: Lease, namespace: Namespace) -> None:

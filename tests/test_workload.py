@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 import pytest
 from pyroute2.iproute.linux import IPRoute
@@ -18,7 +20,7 @@ from netra_node.core.desired import DesiredPod, InboundMode, PodOptions
 from netra_node.core.identity import PodIdentity
 from netra_node.core.ports import PortSet
 from netra_node.core.records import Observer
-from netra_node.interception import encode
+from netra_node.interception import encode, routes
 from netra_node.interception.slots import Slots
 from netra_node.netns import Namespace
 from netra_node.proxy.sockets import reset_on_close
@@ -324,6 +326,19 @@ async def test_another_pods_namespace_is_left_as_it_is(
     assert tables(web) == set()
 
 
+async def test_routes_that_another_daemon_made_in_another_pods_namespace_stay(
+    web: Pod, ground: Ground, reading: Reading
+) -> None:
+    """It makes them before its table, by which we would know it."""
+    web.namespace.run(routes.add)
+
+    await refusal(desired(web, addresses=("10.1.2.3",)), ground, reading)
+    stay = anyip_is_local(web)
+    web.namespace.run(routes.remove)
+
+    assert stay
+
+
 def take_loopback_down(pod: DesiredPod, *, flush: bool) -> None:
     with Namespace.open(pod.netns) as namespace, namespace.run(IPRoute) as links:
         links.link("set", index=1, state="down")
@@ -391,6 +406,71 @@ async def test_a_start_that_fails_half_way_leaves_nothing(
     none_free.close()
 
     assert reason == "no descriptor left for another pod"
+    assert not anyip_is_local(web)
+    assert tables(web) == set()
+    assert not ground.held
+    await until(lambda: open_descriptors() == before)
+
+
+async def test_a_start_that_is_given_up_while_a_thread_is_inside_leaves_nothing(
+    web: Pod, ground: Ground, reading: Reading, tmp_path: Path
+) -> None:
+    before = open_descriptors()
+    switch = tmp_path / "sys/net/ipv4/tcp_fwmark_accept"
+    switch.parent.mkdir(parents=True)
+    os.mkfifo(switch)  # who reads it waits until it was written
+    workload = Workload(desired(web), replace(ground, proc=tmp_path), reading)
+    starting = asyncio.gather(workload.start())
+    thread = await written_when_read(switch)
+    lease = workload._lease
+    assert lease is not None
+    lease.has_neighbours = slowly(lease.has_neighbours)  # type: ignore[method-assign]
+    starting.cancel()
+    await until(lambda: workload._lease is None)  # what it did is being undone
+    thread.close()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await until(lambda: open_descriptors() == before)
+
+    assert not anyip_is_local(web)
+    assert tables(web) == set()
+    assert not ground.held
+
+
+def slowly(function: Callable[[], bool]) -> Callable[[], bool]:
+    def slow() -> bool:
+        time.sleep(0.1)
+        return function()
+
+    return slow
+
+
+async def written_when_read(fifo: Path) -> IO[str]:
+    """Say "1" to whoever reads `fifo`, once somebody does; it is held until what is returned is closed."""
+    while True:
+        with contextlib.suppress(OSError):  # nobody yet
+            writer = os.fdopen(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "w")
+            writer.write("1")
+            return writer
+        await asyncio.sleep(0.001)
+
+
+def without_switches(directory: Path) -> Path:
+    """Return a /proc whose switches nobody can write, not even root."""
+    (directory / "sys/net/ipv4/tcp_fwmark_accept").mkdir(parents=True)
+    return directory
+
+
+async def test_mode_redirect_is_refused_where_no_switch_can_be_written(
+    web: Pod, ground: Ground, reading: Reading, tmp_path: Path
+) -> None:
+    before = open_descriptors()
+    options = PodOptions(inbound_mode=InboundMode.REDIRECT)
+    sealed = replace(ground, proc=without_switches(tmp_path))
+
+    reason = await refusal(desired(web, options=options), sealed, reading)
+
+    assert reason == "inbound mode redirect needs a writable /proc/sys/net; tproxy does not"
     assert not anyip_is_local(web)
     assert tables(web) == set()
     assert not ground.held
@@ -474,6 +554,19 @@ async def test_a_listener_of_the_application_on_our_port_does_not_forbid_mode_re
     await workload.change(desired(web, options=options), reading)
 
     assert (await inbound(web, orders))[1].getsockname()[0] == web.ipv4
+
+
+async def test_a_change_to_mode_redirect_is_refused_where_no_switch_can_be_written(
+    web: Pod, orders: Pod, ground: Ground, reading: Reading, tmp_path: Path
+) -> None:
+    options = PodOptions(inbound_mode=InboundMode.REDIRECT)
+    workload = Workload(desired(web), replace(ground, proc=without_switches(tmp_path)), reading)
+    await workload.start()
+    with pytest.raises(CaptureError, match="needs a writable /proc/sys/net"):
+        await workload.change(desired(web, options=options), reading)
+
+    assert (await inbound(web, orders))[1].getsockname()[0] == ANYIP_IS_LOCAL[0]
+    await workload.abandon()
 
 
 async def test_a_change_the_kernel_refuses_leaves_everything_as_it_was(
