@@ -243,13 +243,14 @@ class Manager:
             del self._busy[uid]
 
     def _replace(self, uid: PodUid) -> None:
-        """Make room for the pod's new namespace; what is in the old one goes on until its end."""
+        """Enter the pod's new namespace; what is in the old one goes on until its end."""
         if uid in self._busy and self._workloads[uid].state is State.RUNNING:
             return  # it is being changed: in the next round
         workload = self._workloads.pop(uid)
-        leaving = self._busy.pop(uid, None) or spawn(self._leave(workload, None), f"former {uid}")
+        leaving = self._busy.pop(uid, None) or spawn(self._end(workload), f"former {uid}")
         self._former[workload] = leaving
         leaving.add_done_callback(lambda _done: self._former.pop(workload, None))
+        self._begin(uid, self._enter(self._desired[uid]))
 
     def _recall(self) -> None:
         """Pods that are wanted again while they drain."""
@@ -300,7 +301,7 @@ class Manager:
         ours = not isinstance(error, CaptureError)
         reason = f"internal error: {type(error).__name__}: {error}" if ours else str(error)
         before = self._pending.get(uid)
-        delay = _delay(before, error)
+        delay = _delay(before, error, reason)
         told = before.told if before is not None else ""
         if reason != told and delay >= _RETRY_FIRST:
             _log.warning(
@@ -312,8 +313,8 @@ class Manager:
             )
             told = reason
         self._pending[uid] = _Pending(pod, reason, delay, self._clock() + delay, told)
-        if delay < _RETRY_FIRST:  # nobody else may call `reconcile` that soon
-            self._later(delay + _SLACK, self.reconcile)
+        if delay < _RETRY_FIRST:  # nobody else may look that soon
+            self._later(delay + _SLACK, self._step)
 
     async def _change(self, pod: DesiredPod) -> None:
         uid = pod.identity.uid
@@ -368,12 +369,14 @@ class Manager:
             await asyncio.wait([*self._busy.values(), *self._former.values()])
 
 
-def _delay(before: _Pending | None, error: Exception) -> float:
-    """Return after how many seconds a pod is tried again that failed for `error`."""
+def _delay(before: _Pending | None, error: Exception, reason: str) -> float:
+    """Return after how many seconds a pod is tried again that failed for `error`, `reason` in words."""
     unfinished = isinstance(error, NetworkUnfinishedError)
     first = _RETRY_FIRST_UNFINISHED if unfinished else _RETRY_FIRST
+    if before is None or (unfinished and before.reason != reason):
+        return first  # its namespace may have been long in coming: its loopback is not
     last = _RETRY_LAST_MISSING if isinstance(error, NamespaceMissingError) else _RETRY_LAST
-    return first if before is None else min(max(first, before.delay * 2), last)
+    return min(max(first, before.delay * 2), last)
 
 
 def _captured(workload: Workload, reason: str) -> PodStatus:

@@ -421,6 +421,31 @@ async def test_another_refusal_of_an_incomplete_network_is_no_reason_to_hurry(be
     assert len(bench.made) == 3
 
 
+async def test_however_late_a_namespace_comes_its_unfinished_network_is_tried_again_in_no_time(
+    bench: Bench,
+) -> None:
+    bench.fail(NamespaceMissingError("no network namespace"))
+    await bench.want(WEB)
+    bench.fail(NetworkUnfinishedError("no loopback"))
+    await bench.look(0.25)
+
+    assert await bench.ring() < 0.02
+    assert len(bench.made) == 3
+    assert await bench.ring() > 0.02
+
+
+async def test_a_network_that_was_all_but_complete_when_the_daemon_ends_is_nobodys(
+    bench: Bench,
+) -> None:
+    bench.fail(NetworkUnfinishedError("no loopback"))
+    await bench.want(WEB)
+    await bench.manager.stop(5)
+    await bench.ring()
+
+    assert len(bench.made) == 1
+    assert bench.timers == []
+
+
 async def test_a_pod_that_changed_is_tried_at_once(bench: Bench) -> None:
     bench.fail(CaptureError("no such namespace"))
     await bench.want(WEB)
@@ -691,7 +716,6 @@ async def move(bench: Bench) -> None:
     bench.prepare = lambda workload: workload.may_leave.clear()
     await bench.want(WEB)
     await bench.want(MOVED)
-    await bench.look()
 
 
 async def test_a_pod_with_another_namespace_is_entered_there_at_once(bench: Bench) -> None:
@@ -700,6 +724,15 @@ async def test_a_pod_with_another_namespace_is_entered_there_at_once(bench: Benc
     assert bench.calls() == [["start", "leave None"], ["start"]]
     assert bench.made[1].pod is MOVED
     assert [status.state for status in bench.manager.pods()] == ["running", "draining"]
+
+
+async def test_an_old_namespace_that_has_vanished_is_not_waited_for(bench: Bench) -> None:
+    await bench.want(WEB)
+    bench.made[0].vanished = True
+    await bench.want(MOVED)
+
+    assert bench.calls() == [["start", "abandon"], ["start"]]
+    assert bench.states() == {"web": "running"}
 
 
 async def test_what_was_left_in_the_old_namespace_ends_by_itself(bench: Bench) -> None:

@@ -23,8 +23,8 @@ class Plan:
 def plan(desired: Mapping[PodUid, DesiredPod], captured: Mapping[PodUid, DesiredPod]) -> Plan:
     """Compare; applying the result to `captured` gives `desired`, after a second round where a namespace was swapped.
 
-    A pod whose namespace changed under the same UID is left first and entered in the next round: the same process of
-    leaving then ends the connections that the old namespace still has.
+    A pod whose namespace changed under the same UID is left, and entered once it is no longer among those captured: the same
+    process of leaving then ends the connections that the old namespace still has.
     """
     enter, change, leave = [], [], []
     for uid, pod in desired.items():
