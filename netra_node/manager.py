@@ -36,7 +36,7 @@ _RETRY_LAST: Final = 30.0
 _RETRY_LAST_MISSING: Final = 1.0
 #: The first where the pod's network is all but complete; its containers start a few hundred milliseconds later.
 _RETRY_FIRST_UNFINISHED: Final = 0.01
-#: A loop counts from the beginning of its turn: its timers come that much early.
+#: uvloop counts whole milliseconds: its timers come up to one early.
 _SLACK: Final = 0.002
 
 

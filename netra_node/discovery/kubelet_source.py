@@ -219,23 +219,31 @@ class KubeletSource:
 
     def _happened(self, directory: Path, name: str) -> None:
         if directory == self._namespaces.directory:
-            self._namespace_happened()
+            self._namespace_happened(name)
         elif name:
             self._result_happened(directory / name)
         else:
             self._rescan = True
             self._woken.set()
 
-    def _namespace_happened(self) -> None:
+    def _namespace_happened(self, name: str) -> None:
         """One has come: its pod is worth a question, unless it is listed. Or gone: with it the pod, if only its namespace spoke for it."""
         gone = [uid for uid in self._absent if not self._lives_on(self._entries[uid])]
         self._drop(gone)
         if gone:
             self._announce()
-        # Where somebody who is listed waits for one, this may be it. In a burst all are listed at the first question: another
-        # for each namespace would cost us and the kubelet more than all else that is done for a pod.
-        if not self._unplaced:
+        if not self._is_awaited(name):
             self._woken.set()
+
+    def _is_awaited(self, name: str) -> bool:
+        """Tell whether the namespace of that name may be one that somebody who is listed waits for; its CNI result will say so.
+
+        In a burst all are listed at the first question: another for each namespace would cost us and the kubelet more than all
+        else that is done for a pod.
+        """
+        path = f"{self._namespaces.directory}/{name}"
+        known = any(place and place.path == path for _, place, _ in self._grounds.values())
+        return bool(self._unplaced and name) and self._is_told and not known
 
     def _result_happened(self, path: Path) -> None:
         result = self._cache.read(path)
@@ -293,8 +301,12 @@ class KubeletSource:
         return bool(gone)
 
     def _first_search(self) -> float:
-        told = self._watching and not set(self._cache.directories) <= set(self._inotify.missing)
-        return self._rhythm.search_first_told if told else self._rhythm.search_first
+        return self._rhythm.search_first_told if self._is_told else self._rhythm.search_first
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether CNI results are told as they come."""
+        return self._watching and not set(self._cache.directories) <= set(self._inotify.missing)
 
     def _lives_on(self, entry: Entry) -> bool:
         return (

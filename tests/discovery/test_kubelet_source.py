@@ -216,6 +216,43 @@ async def test_a_namespace_is_no_reason_where_a_listed_pod_waits_for_one(scene: 
     assert scene.kubelet.asked == 1
 
 
+async def test_though_a_listed_pod_waits_for_one_a_namespace_that_goes_is_noticed(
+    running: Scene,
+) -> None:
+    running.kubelet.answer = pod_list(pod(), pod("other", uid=SLOWSTOP))
+    running.begin(ON_EVENTS)
+    await running.captures(web="cni-1")
+    running.unmount("cni-1")
+
+    await running.captures()
+
+
+async def test_though_a_listed_pod_waits_for_one_a_namespace_is_reason_where_no_result_is_told(
+    scene: Scene,
+) -> None:
+    (scene.root / "results").rmdir()
+    scene.kubelet.answer = pod_list(pod("other", uid=SLOWSTOP))
+    scene.begin(ON_EVENTS)
+    await scene.until(lambda: "other" in scene.decisions())
+    scene.kubelet.answer = pod_list(pod("other", uid=SLOWSTOP), pod(phase="Pending"))
+    scene.namespace("cni-1")
+
+    await scene.until(lambda: "web" in scene.decisions())
+
+
+async def test_though_a_listed_pod_waits_the_result_of_another_that_is_not_is_reason_to_ask(
+    scene: Scene,
+) -> None:
+    scene.kubelet.answer = pod_list(pod("other", uid=SLOWSTOP))
+    scene.begin(ON_EVENTS)
+    await scene.until(lambda: "other" in scene.decisions())
+    scene.kubelet.answer = pod_list(pod("other", uid=SLOWSTOP), pod(phase="Pending"))
+    scene.namespace("cni-1")
+    scene.result("cni-1")
+
+    await scene.captures(web="cni-1")
+
+
 async def test_trap_15_a_pod_without_an_address_is_known_as_soon_as_its_cni_result_is_there(
     scene: Scene,
 ) -> None:
