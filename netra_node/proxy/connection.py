@@ -10,6 +10,7 @@ conversation, which may hold the beginning of a head. Nothing else is ever kept 
 import asyncio
 import contextlib
 import errno
+import functools
 import socket
 import time
 from collections.abc import Callable
@@ -44,6 +45,8 @@ DIALLING: Final = 4
 
 #: Seconds between two looks at a side that is not read from.
 _LOOK: Final = 1.0
+#: Seconds in which the loop reads once more whatever has come.
+_TURN: Final = 0.001
 
 # which sides are gone: the connection ends with the second
 CLIENT: Final = 1
@@ -296,15 +299,19 @@ class Connection:
         delay = max(0, deadline - now()) / _NANOSECONDS
         self._hold_timer = asyncio.get_running_loop().call_later(delay, self._hold_is_over)
 
-    def _hold_is_over(self) -> None:
+    def _hold_is_over(self, *, read_again: bool = False) -> None:
         self._hold_timer = None
         deadline = self._conversation.hold_deadline
         if not deadline:
             return
         if deadline > now():
             self._arm(deadline)
-        else:
+        elif read_again:
             self._let_held_go()
+        else:
+            # where the loop stood still, timers may come before the bytes that came meanwhile
+            again = functools.partial(self._hold_is_over, read_again=True)
+            self._hold_timer = asyncio.get_running_loop().call_later(_TURN, again)
 
     def _let_held_go(self) -> None:
         self._to_upstream(self._conversation.release())

@@ -6,6 +6,7 @@ import gc
 import logging
 import select
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -141,6 +142,29 @@ async def test_a_head_that_trickles_in_is_held_until_it_is_silent() -> None:
 
         assert await read(server, 4) == GET[:4]
         assert asyncio.get_running_loop().time() - begin >= 0.105
+
+
+async def test_a_head_whose_rest_came_while_the_loop_stood_still_is_complete() -> None:
+    async with proxied(rules=rules(Limits(hold_after_last=200 * MILLISECOND))) as proxy:
+        client, server = await proxy.pair()
+        await send(client, GET[:9])
+        await asyncio.sleep(0.01)
+
+        def come_while_it_stands_still() -> None:
+            asyncio.get_running_loop().remove_reader(bell)
+            client.send(GET[9:])
+            time.sleep(0.3)
+
+        bell, ringer = socket.socketpair()
+        with bell, ringer:
+            # where it reads: what it has not looked for then it reads only after its timers
+            asyncio.get_running_loop().add_reader(bell, come_while_it_stands_still)
+            ringer.send(b"!")
+            assert await read(server, len(GET)) == GET
+        await send(server, OK)
+        await read(client, len(OK))
+
+        assert [exchange.slow_head for exchange in proxy.observer.exchanges] == [False]
 
 
 async def test_a_head_that_was_let_go_is_an_exchange_all_the_same() -> None:
