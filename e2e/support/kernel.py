@@ -1,4 +1,4 @@
-"""What of ours the kernel has in a namespace, asked by netlink: tables, rules, routes. No program is needed."""
+"""What of ours the kernel has in a namespace: tables, rules, routes, connections that wait, packets sent again. No program is needed."""
 
 import contextlib
 import socket
@@ -63,6 +63,15 @@ def routing_of_ours(pod: BedPod) -> list[str]:
             if route["proto"] == ROUTE_PROTOCOL
         ]
     return sorted(rules + routes)
+
+
+def handshakes_sent_again(pod: BedPod) -> int:
+    """How many SYNs, and answers to them, were sent from the pod again because nothing had come back for a second."""
+    table = Path("/proc/thread-self/net/netstat")
+    with Namespace.open(pod.path) as namespace:
+        lines = namespace.run(table.read_text).splitlines()
+    names, values = (line.split() for line in lines if line.startswith("TcpExt:"))
+    return int(values[names.index("TCPSynRetrans")])
 
 
 def waiting_out(pod: BedPod, port: int) -> int:
