@@ -95,7 +95,7 @@ CASES = {
         Verdict({"ok": 15}, {"upgrade": 1, "connect": 1}),
         holds=(b"upgrade 101", b"connect 200", b"HELLO", b"X" * 1000),
     ),
-    "java_asks_http_1_0": Case("http.server 1.0", JAVA_CLIENT, Verdict.traced(10)),
+    "java_asks_http_1_0": Case("http.server 1.0", (*JAVA_CLIENT, "anew"), Verdict.traced(10)),
     "java_asks_python": Case("http.server 1.1", JAVA_CLIENT, Verdict.traced(10)),
     "java_asks_node": Case("node", JAVA_CLIENT, Verdict.traced(10)),
 }

@@ -62,7 +62,8 @@ http {{
         }}
         location /limited {{ alias {directory}/put; client_max_body_size 1k; dav_methods PUT; }}
         location /closing {{ keepalive_timeout 0; alias {files}; }}
-        location /impatient {{ keepalive_timeout 50ms; alias {files}; }}
+        # A tenth of the time that clients here let pass.
+        location /impatient {{ keepalive_timeout 20ms; alias {files}; }}
         location /slowly {{ limit_rate 4m; alias {files}; }}
         location /trickle {{ limit_rate 100k; alias {files}; }}
         location /nothing {{ return 204; }}

@@ -93,7 +93,8 @@ class Log:
         return tuple(_record(line) for line in self._lines()[skip:])
 
     def _lines(self) -> list[bytes]:
-        return self.path.read_bytes().splitlines()
+        # what is behind the last line end is still being written
+        return self.path.read_bytes().rpartition(b"\n")[0].splitlines()
 
 
 def _record(line: bytes) -> bytes:
