@@ -391,7 +391,8 @@ def test_a_head_that_trickles_for_less_than_a_second_gets_its_headers(
 ) -> None:
     with recorded(daemon, ok(route, 2)):
         line = open_line(node, route)
-        got = trickle(line, SHORT, 0.02)
+        # a tenth of the silence that lets a head go
+        got = trickle(line, SHORT, 0.005)
         line.down(OK)
         line.exchange()
         line.close()
