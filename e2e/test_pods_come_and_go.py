@@ -182,8 +182,9 @@ def test_a_namespace_that_appears_later_is_captured_then(
     node.write(
         [*map(manifest, (node.pod("a"), node.pod("b"))), manifest(node.pod(guest), path=str(later))]
     )
-    daemon.wait_for(guest, state="pending")
-    assert daemon.pod(guest)["reason"] == f"no network namespace at {later}"
+    reason = f"no network namespace at {later}"
+    assert until(lambda: daemon.pod(guest).get("reason") == reason, 5)
+    assert daemon.state(guest) == "pending"
 
     later.symlink_to(node.pod(guest).path)
 
@@ -239,9 +240,9 @@ def test_the_daemons_own_namespace_is_never_captured(
         [manifest(node.pod("a")), manifest(node.pod("b")), manifest(node.pod(guest), path=place)]
     )
 
-    daemon.wait_for(guest, state="pending")
-
-    assert daemon.pod(guest)["reason"] == "its network namespace is the host's or the daemon's own"
+    reason = "its network namespace is the host's or the daemon's own"
+    assert until(lambda: daemon.pod(guest).get("reason") == reason, 5)
+    assert daemon.state(guest) == "pending"
 
 
 def test_a_pod_whose_address_is_not_in_the_namespace_is_not_captured(
