@@ -14,6 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
+from netra_node.cli.daemon_process import free_ports
 from netra_node.core.addresses import ClientAddr, OriginalDst, PodUid
 from netra_node.core.identity import PodIdentity
 from netra_node.core.records import ConnectionRecord, Direction, Exchange, Outcome
@@ -71,7 +72,7 @@ class Rotel:
     """One collector process at a time, always on the same port."""
 
     def __init__(self, sink: Sink, directory: Path) -> None:
-        self.http, grpc = free_port(), free_port()
+        self.http, grpc = free_ports(2)
         spec = importlib.util.find_spec("rotel")
         assert spec is not None
         assert spec.origin is not None
@@ -116,13 +117,6 @@ class Rotel:
     def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.http)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from e2e.support.daemon import Daemon, until
 from e2e.support.node import Node, read, read_head
 from e2e.support.npm import install
+from netra_node.cli.daemon_process import free_ports
 from netra_node.testbed import Testbed
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
@@ -51,9 +52,8 @@ class Sink:
 @pytest.fixture(scope="module")
 def port() -> int:
     """Where StatsD will listen; nobody does at first."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    (port,) = free_ports(1)
+    return port
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +186,7 @@ def test_the_real_statsd_counts_what_it_is_told(
     node: Node, counting: Daemon, port: int, tmp_path: Path
 ) -> None:
     modules = install(STATSD, tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        management = free.getsockname()[1]
+    (management,) = free_ports(1)
     config = tmp_path / "statsd.json"
     config.write_text(
         json.dumps(

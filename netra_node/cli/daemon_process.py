@@ -7,8 +7,10 @@ import contextlib
 import ctypes
 import functools
 import http.client
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -27,8 +29,30 @@ _TAIL_LINES: Final = 20
 #: Settings of the caller's shell belong to the caller's own daemon.
 _PREFIXES: Final = ("NETRA_", "OTEL_", "JAEGER_")
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_PORTS: Final = range(10_000, 65_536)
+_GIVEN: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 _libc: Final = ctypes.CDLL(None)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on which nobody listens, for a process that is yet to be started.
+
+    They are none of those that the kernel gives to whoever asks for any, unless it gives them all: else somebody may have one
+    before that process has.
+    """
+    first, last = map(int, _GIVEN.read_text().split())
+    candidates = [port for port in _PORTS if not first <= port <= last] or list(_PORTS)
+    random.SystemRandom().shuffle(candidates)
+    return list(itertools.islice(filter(_is_free, candidates), count))
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((_LOOPBACK, port)).close()
+    except OSError:
+        return False
+    return True
 
 
 class DaemonProcess:
@@ -46,7 +70,7 @@ class DaemonProcess:
 
         `end_seconds` is how long it may take to end by itself.
         """
-        self.metrics_port, self.debug_port = _free_ports()
+        self.metrics_port, self.debug_port = free_ports(2)
         self._argv = argv
         self._log = log
         self._end_seconds = end_seconds
@@ -125,12 +149,6 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
         return get(Where(_LOOPBACK, port), path)
     except (OSError, http.client.HTTPException):
         return 0, b""
-
-
-def _free_ports() -> tuple[int, int]:
-    # Both are open at the same time, else the kernel might name one port twice.
-    with socket.create_server((_LOOPBACK, 0)) as one, socket.create_server((_LOOPBACK, 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _end_with(parent: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netra_node.cli.daemon_process import DaemonProcess
+from netra_node.cli.daemon_process import DaemonProcess, free_ports
 
 FAKE = str(Path(__file__).with_name("fake_daemon.py"))
 
@@ -32,6 +32,16 @@ def soon(condition: Callable[[], bool]) -> bool:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "daemon.log"
+
+
+def test_nobody_who_asks_for_any_port_is_given_one_that_a_daemon_is_about_to_take() -> None:
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+    first, last = map(int, given.split())
+
+    found = [port for _ in range(50) for port in free_ports(2)]
+
+    assert len(found) == 100
+    assert not [port for port in found if first <= port <= last]
 
 
 def test_it_becomes_ready(log: Path) -> None:
