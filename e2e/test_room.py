@@ -5,6 +5,7 @@ Belongs here: what a full daemon does, and that it recovers. Does not belong her
 
 import os
 import resource
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -40,10 +41,13 @@ def captured(node: Node, directory: Path, *pods: str, **settings: str) -> Iterat
 
 
 @contextmanager
-def with_few_descriptors(node: Node, directory: Path, *pods: str) -> Iterator[Daemon]:
+def with_few_descriptors(
+    node: Node, directory: Path, *pods: str, **settings: str
+) -> Iterator[Daemon]:
     node.enrol(*pods)
     limited = ("sh", "-c", f'ulimit -n {FEW} && exec "$@"', "sh", *RUN)
-    with Daemon(node.file, directory, limited, NETRA_DRAIN_MILLISECONDS="200") as daemon:
+    settings = {"NETRA_DRAIN_MILLISECONDS": "200", **settings}
+    with Daemon(node.file, directory, limited, **settings) as daemon:
         daemon.wait_for(*pods)
         yield daemon
         assert daemon.mishaps() == []
@@ -221,10 +225,14 @@ def test_of_a_burst_beyond_its_descriptors_none_is_refused_reset_or_lost(
     node: Node, directory: Path
 ) -> None:
     """Those for which nothing is left wait in the kernel's queue until others have ended."""
-    with with_few_descriptors(node, directory, "b") as daemon:
+    # the daemon sees none before all are there, however fast it is: it stands still for less than its lease
+    with with_few_descriptors(node, directory, "b", NETRA_HEARTBEAT_MILLISECONDS="30000") as daemon:
         service = Service(node, "b")
         service.listener.settimeout(20)
-        clients = {c.getsockname()[1]: c for c in burst(node, "x", service.address, FEW * 3 // 2)}
+        os.kill(daemon.pid, signal.SIGSTOP)
+        made = burst(node, "x", service.address, FEW * 3 // 2)
+        os.kill(daemon.pid, signal.SIGCONT)
+        clients = {client.getsockname()[1]: client for client in made}
         for client in clients.values():
             client.sendall(GET)
         most, direct = 0, 0
