@@ -9,8 +9,9 @@ import socket
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from e2e.support import declared
@@ -19,6 +20,22 @@ from e2e.support.node import Node, read, read_head
 from e2e.support.route import Route
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+#: Tells seconds.
+Clock = Callable[[], float]
+
+
+def clock_beside(daemon: Daemon) -> Clock:
+    """A clock that stands still while the daemon, or whoever asks, is ready to run and has no core."""
+    threads = Path(f"/proc/{daemon.pid}/schedstat"), Path("/proc/thread-self/schedstat")
+
+    def seconds() -> float:
+        now = time.perf_counter()
+        waited = sum(int(thread.read_text().split()[1]) for thread in threads)
+        return now - waited / 1e9
+
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -60,12 +77,17 @@ def open_line(node: Node, route: Route) -> Line:
     return Line(*node.pair(route.client, route.server))
 
 
-def passes(sender: socket.socket, receiver: socket.socket, piece: bytes) -> float:
+def passes(
+    sender: socket.socket,
+    receiver: socket.socket,
+    piece: bytes,
+    clock: Clock = time.perf_counter,
+) -> float:
     """Send one piece; the seconds until all of it was there. Nothing else must have come."""
-    began = time.perf_counter()
+    began = clock()
     sender.sendall(piece)
     got = read(receiver, len(piece))
-    took = time.perf_counter() - began
+    took = clock() - began
     assert got == piece
     return took
 
@@ -81,12 +103,14 @@ def in_step(
     return delays
 
 
-def fin_delay(sender: socket.socket, receiver: socket.socket) -> float:
+def fin_delay(
+    sender: socket.socket, receiver: socket.socket, clock: Clock = time.perf_counter
+) -> float:
     """Send FIN; the seconds until it was there."""
-    began = time.perf_counter()
+    began = clock()
     sender.shutdown(socket.SHUT_WR)
     assert receiver.recv(1) == b""
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def chunk(data: bytes) -> bytes:
