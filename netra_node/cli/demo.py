@@ -97,20 +97,19 @@ class Demo:
         as_json: bool,
         out: TextIO,
         progress: TextIO,
-        patience: float = _START_SECONDS,
+        stop: Interruption | None = None,
     ) -> None:
         """`daemon` is the command line that starts it; results go to `out`, everything else to `progress`.
 
-        `patience` is how many seconds the services, the daemon and its spans each have to be there.
+        `stop` waits for whatever takes its time, and hears whoever wants to stop it.
         """
         self._argv = daemon
         self._once = once
-        self._patience = patience
         self._as_json = as_json
         self._out = out
         self._progress = progress
         self._style = style_for(out, os.environ)
-        self._stop = Interruption()
+        self._stop = stop or Interruption()
         self._rootless = False
 
     def gain_privileges(self, process_status: str, enter: Callable[[], None]) -> None:
@@ -158,7 +157,7 @@ class Demo:
             message = f"the kernel refuses to make a network namespace: {error}"
             raise DemoError(message) from error
         self._say("starting an HTTP service in each pod; none knows of tracing")
-        if not self._stop.wait_until(lambda: serving(bed), self._patience):
+        if not self._stop.wait_until(lambda: serving(bed), _START_SECONDS):
             logs = [(place / f"{role.name}.log").read_text() for role in ROLES]
             message = "a service did not start\n" + "".join(logs)
             raise DemoError(message)
@@ -183,9 +182,9 @@ class Demo:
 
     def _wait(self, daemon: DaemonProcess, missing: Callable[[], list[str]]) -> None:
         """Wait until nothing is `missing`. Raises DemoError naming it when it takes too long, or the daemon ends."""
-        if not self._stop.wait_until(lambda: _over(daemon) or not missing(), self._patience):
+        if not self._stop.wait_until(lambda: _over(daemon) or not missing(), _START_SECONDS):
             message = (
-                f"netra-node is not there after {self._patience:.0f} s: {', '.join(missing())}"
+                f"netra-node is not there after {_START_SECONDS:.0f} s: {', '.join(missing())}"
             )
             raise DemoError(_with_last_words(message, daemon))
         _check(daemon)
@@ -220,7 +219,7 @@ class Demo:
             spans[:] = (daemon.ask("/traces") or {"spans": []})["spans"]
             return len(spans) >= expected or _over(daemon)
 
-        self._stop.wait_until(complete, self._patience)
+        self._stop.wait_until(complete, _START_SECONDS)
         _check(daemon)
         return spans, daemon.ask("/graph")["edges"]
 

@@ -1,6 +1,6 @@
 """Stands in for the daemon: answers on the admin ports with what a real one would say, or fails as told.
 
-python fake_daemon.py ok|dies|blocked|uncaptured|forgetful
+python fake_daemon.py ok|dies|blocked|uncaptured|forgetful [file to make when it listens]
 """
 
 import http.server
@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 CHAINS = {1: 5, 2: 5, 3: 3, 4: 5}
 SERVICES = [
@@ -71,9 +72,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def serve(variable: str) -> None:
-    address = ("127.0.0.1", int(os.environ[variable]))
-    http.server.ThreadingHTTPServer(address, Handler).serve_forever()
+def listen(variable: str) -> http.server.ThreadingHTTPServer:
+    return http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ[variable])), Handler)
 
 
 if mode == "dies":
@@ -81,6 +81,8 @@ if mode == "dies":
 settings = sorted(name for name in os.environ if name.startswith(("NETRA", "OTEL", "JAEGER")))
 sys.stderr.write(f"its settings: {' '.join(settings)}\n")
 sys.stderr.flush()
-threading.Thread(target=serve, args=("NETRA_PROMETHEUS_PORT",), daemon=True).start()
-threading.Thread(target=serve, args=("NETRA_PPROF_PORT",), daemon=True).start()
+for server in [listen("NETRA_PROMETHEUS_PORT"), listen("NETRA_PPROF_PORT")]:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+for path in sys.argv[2:]:
+    Path(path).touch()
 time.sleep(60)

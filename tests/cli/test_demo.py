@@ -4,38 +4,66 @@ import argparse
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netra_node.cli.demo import Demo, DemoError, add_parser, report
+from netra_node.cli.interruption import Interruption
 from netra_node.cli.style import PLAIN
 from netra_node.rootless import RootlessError
 
 FAKE = str(Path(__file__).with_name("fake_daemon.py"))
 
 
+class Impatient(Interruption):
+    """Waits a moment instead of seconds, but from when the daemon listens: how long it takes until then is the machine's matter."""
+
+    def __init__(self, listens: Path) -> None:
+        super().__init__()
+        self._listens = listens
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        while not self._listens.exists():
+            if condition():
+                return True
+            self.pause(0.02)
+        return super().wait_until(condition, 0.3)
+
+
 class Showing:
     """One demo with its two streams."""
 
-    def __init__(self, mode: str, *, as_json: bool = False, patience: float = 10) -> None:
+    def __init__(
+        self,
+        mode: str,
+        *more: str,
+        as_json: bool = False,
+        stop: Interruption | None = None,
+    ) -> None:
         self.out = io.StringIO()
         self.progress = io.StringIO()
         self.demo = Demo(
-            (sys.executable, FAKE, mode),
+            (sys.executable, FAKE, mode, *more),
             once=True,
             as_json=as_json,
             out=self.out,
             progress=self.progress,
-            patience=patience,
+            stop=stop,
         )
 
 
-def failure(mode: str, patience: float = 10) -> str:
+def impatient(mode: str, tmp_path: Path) -> Showing:
+    listens = tmp_path / "listens"
+    return Showing(mode, str(listens), stop=Impatient(listens))
+
+
+def failure(showing: Showing) -> str:
     """Run a demo that must fail, and return what it says."""
     with pytest.raises(DemoError) as caught:
-        Showing(mode, patience=patience).demo.run()
+        showing.demo.run()
     return str(caught.value)
 
 
@@ -70,26 +98,28 @@ def test_json_is_one_object_and_nothing_else() -> None:
 
 @pytest.mark.netns
 def test_a_daemon_that_ends_is_told_with_its_last_words() -> None:
-    assert failure("dies") == (
+    assert failure(Showing("dies")) == (
         "netra-node run ended (exit code 1); its last words:\n  NETRA_POD_SOURCE: planted complaint"
     )
 
 
 @pytest.mark.netns
-def test_a_daemon_that_is_not_ready_is_told_with_what_blocks_it() -> None:
-    assert failure("blocked", patience=1).startswith("netra-node is not there after 1 s: null")
+def test_a_daemon_that_is_not_ready_is_told_with_what_blocks_it(tmp_path: Path) -> None:
+    said = failure(impatient("blocked", tmp_path))
+
+    assert said.startswith("netra-node is not there after 15 s: null")
 
 
 @pytest.mark.netns
-def test_pods_that_are_not_captured_are_told_with_the_reason() -> None:
-    said = failure("uncaptured", patience=1)
+def test_pods_that_are_not_captured_are_told_with_the_reason(tmp_path: Path) -> None:
+    said = failure(impatient("uncaptured", tmp_path))
 
-    assert "1 s: pod stock is pending (no such namespace), pod orders is pending" in said
+    assert "15 s: pod stock is pending (no such namespace), pod orders is pending" in said
 
 
 @pytest.mark.netns
-def test_missing_spans_are_a_failure_after_what_came_was_shown() -> None:
-    showing = Showing("forgetful", patience=2)
+def test_missing_spans_are_a_failure_after_what_came_was_shown(tmp_path: Path) -> None:
+    showing = impatient("forgetful", tmp_path)
     with pytest.raises(DemoError, match="18 spans were expected, 7 came"):
         showing.demo.run()
 

@@ -1,12 +1,11 @@
 """Cookies as Go's net/http reads them."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_node.core.cookies import MOST, cookies
+from tests.cost import least_seconds
 
 ANY = frozenset({b"a", b"b", b"c", b"d"})
 
@@ -57,10 +56,9 @@ def test_no_more_pairs_are_looked_at_than_browsers_send(headers) -> None:
 
 
 def test_a_head_full_of_semicolons_takes_a_moment() -> None:
-    start = time.perf_counter()
-    assert list(cookies([b";" * 65_536], ANY)) == []
-    assert list(cookies([b";" * 320] * 200, ANY)) == []
-    assert time.perf_counter() - start < 0.02
+    for headers in ([b";" * 65_536], [b";" * 320] * 200):
+        assert list(cookies(headers, ANY)) == []
+        assert least_seconds(lambda headers=headers: list(cookies(headers, ANY))) < 0.01
 
 
 @given(st.lists(st.binary(max_size=60) | st.binary(max_size=9).map(b"a=".__add__), max_size=3))

@@ -1,7 +1,5 @@
 """What we write and read is what dnspython reads and writes."""
 
-import time
-
 import dns.flags
 import dns.message
 import dns.rcode
@@ -11,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netra_node.core.dns_message import Answer, Kind, Verdict, answer, can_be_asked, question
+from tests.cost import least_seconds
 
 NAME = "b.ns.svc.cluster.local."
 QUERY = question(4711, NAME, Kind.A)
@@ -138,11 +137,8 @@ def test_so_many_addresses_are_kept_and_no_more() -> None:
 def test_reading_a_huge_answer_takes_no_longer() -> None:
     message = reply((NAME, 30, "A", *(f"10.{n >> 8}.{n & 255}.1" for n in range(3000))))
     data = message.to_wire(max_size=65535)
-    begin = time.process_time()
-    for _ in range(10):
-        answer(data, QUERY)
 
-    assert (time.process_time() - begin) / 10 < 0.005
+    assert least_seconds(lambda: answer(data, QUERY)) < 0.005
 
 
 @given(data=st.binary(max_size=80), at=st.integers(0, 60))
