@@ -109,6 +109,7 @@ def test_a_pod_that_loses_the_label_is_let_go_at_once_and_without_a_trace(
 ) -> None:
     assert has_table(web)
     with Traffic(client, (web.ipv4, PORT)) as traffic:
+        assert until(lambda: Fate.CAPTURED in traffic.fates())
         began = time.monotonic()
         kubelet.label("web", enabled=None)
         assert until(lambda: Fate.DIRECT in traffic.fates())
@@ -190,6 +191,8 @@ def test_a_crashed_container_comes_back_captured_from_its_first_call(
         kubelet.restart_container("crash")
 
         assert becomes(client, pod, Fate.CAPTURED), daemon.explain()
+        # containerd writes down what a container said when it gets to it.
+        assert until(lambda: pod.log().count("first call:") == 2)
         assert "first call: captured" in pod.log().splitlines()[-1]
 
 

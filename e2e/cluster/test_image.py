@@ -221,6 +221,7 @@ def test_stopped_and_started_again_requests_flow_on(
     assert until(lambda: fate(client, (web.ipv4, PORT)) is Fate.CAPTURED)
     container = netra.containers["netra-node"]
     with Traffic(client, (web.ipv4, PORT)) as traffic:
+        assert until(lambda: Fate.CAPTURED in traffic.fates())
         began = time.monotonic()
         netra.node.cri.stop_container(container, 30)
         assert until(lambda: traffic.visits[-1].fate is Fate.DIRECT)

@@ -64,12 +64,14 @@ def test_one_that_hangs_is_given_up_and_holds_up_nobody() -> None:
 
 def test_only_so_many_are_asked_at_once() -> None:
     lock, now, most = threading.Lock(), 0, 0
+    together = threading.Barrier(3)
 
     def count(asked: Daemon) -> Answer:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
+        together.wait(20)
         time.sleep(0.02)
         with lock:
             now -= 1

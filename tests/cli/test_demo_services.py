@@ -81,12 +81,14 @@ def test_the_next_service_s_status_is_passed_on(stack: ExitStack) -> None:
 
 def test_it_is_slow_for_one_item_only(stack: ExitStack) -> None:
     port = stack.enter_context(running(Behaviour(slow="2")))
-    began = time.monotonic()
-    get(port, "/stock/1")
-    quick = time.monotonic() - began
-    get(port, "/stock/2")
 
-    assert quick < SLOW_SECONDS <= time.monotonic() - began
+    def seconds(item: int) -> float:
+        began = time.monotonic()
+        get(port, f"/stock/{item}")
+        return time.monotonic() - began
+
+    # The best of some: the machine may be slow as well, now and then.
+    assert min(seconds(1) for _ in range(5)) < SLOW_SECONDS <= seconds(2)
 
 
 def test_it_hangs_up_without_an_answer(stack: ExitStack) -> None:
