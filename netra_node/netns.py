@@ -8,6 +8,7 @@ enter, make a socket, come back, and from then on the home loop serves that sock
 thread started inside would carry somebody else's code into the pod.
 """
 
+import contextlib
 import errno
 import fcntl
 import functools
@@ -94,14 +95,14 @@ class Namespace:
 
         Raises NamespaceGoneError where there is none, PermissionError without CAP_SYS_ADMIN, OSError otherwise.
         """
-        descriptor = _open(path)
-        home = _open(_HERE)
-        try:
-            return cls(path, descriptor, home, _die)
-        except BaseException:
-            os.close(descriptor)
-            os.close(home)
-            raise
+        with contextlib.ExitStack() as undo:
+            descriptor = _open(path)
+            undo.callback(os.close, descriptor)
+            home = _open(_HERE)
+            undo.callback(os.close, home)
+            namespace = cls(path, descriptor, home, _die)
+            undo.pop_all()
+        return namespace
 
     def run(self, function: Callable[[], T]) -> T:
         """Call `function` inside the namespace, on this thread, and come back.

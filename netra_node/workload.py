@@ -265,6 +265,7 @@ class Workload:
         namespace = self._namespace = Namespace.open(self.pod.netns)
         self._reserve(namespace)
         doors = await self._open_doors(InPodSockets(namespace))
+        # what `_enter` finds of the switches is not in it yet: until then they pass for writable
         basis = replace(_basis(self._ground), ipv6=doors.ipv6, outbound_port=doors.outbound_port)
         rules = await self._rules_for(self.pod.options, basis)
         lease = self._lease = Lease.open(

@@ -216,6 +216,16 @@ def test_a_refused_path_leaves_no_descriptor_open() -> None:
     assert open_descriptors() == before
 
 
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_opened_without_enough_descriptors_it_takes_none_along(web: BedPod, left: int) -> None:
+    before = open_descriptors()
+
+    with few_descriptors(left), pytest.raises(OSError, match="Too many open files"):
+        Namespace.open(web.path)
+
+    assert open_descriptors() == before
+
+
 def test_closing_waits_for_a_visit_in_another_thread_to_come_back(web: BedPod) -> None:
     namespace = Namespace.open(web.path)
     inside, go_on = threading.Event(), threading.Event()
