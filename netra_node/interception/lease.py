@@ -78,9 +78,9 @@ class Lease:
         """
         with self._turn:
             if not self._clear():
-                # NAT entries outlive the table that made them; a handshake half done would be matched by a stale one.
-                marks = (OUTBOUND_MARK, INBOUND_MARK)
-                netlink.request(self._link, *map(encode.forget_connections, marks))
+                for mark in (OUTBOUND_MARK, INBOUND_MARK):
+                    # NAT entries outlive the table that made them; a handshake half done would be matched by a stale one.
+                    netlink.request(self._link, encode.forget_connections(mark))
             netlink.commit(self._link, encode.install(rules, self._table))
         self.beat()
 

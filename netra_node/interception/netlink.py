@@ -60,8 +60,8 @@ def request(link: socket.socket, *messages: Message, tolerate: Container[int] = 
     """Have the kernel carry out all of the requests, each whatever becomes of the others.
 
     One system call for all: where each of them waits for a lock of the kernel's, as routes do, a busy node would else let
-    somebody else in front of every single one. Raises RefusedError naming the first that was refused, except for the error
-    numbers in `tolerate`.
+    somebody else in front of every single one. Of netfilter ask one at a time: without privilege it answers the first alone.
+    Raises RefusedError naming the first that was refused, except for the error numbers in `tolerate`.
     """
     numbered = enumerate(messages, start=1)
     link.send(b"".join(frame(message, number) for number, message in numbered))
