@@ -145,8 +145,12 @@ def play(node: Node, case: Case) -> list[Cell]:
         time.sleep(BEFORE)
         moment = time.monotonic()
         os.kill(daemon.pid, case.signal)
-        time.sleep(STOPPED if case.signal is signal.SIGSTOP else AFTER)
-        _see_it_end(daemon, case)
+        if case.signal is signal.SIGSTOP:
+            time.sleep(STOPPED)
+            _see_it_go_on(daemon, loads.values())
+        else:
+            time.sleep(AFTER)
+            assert until(lambda: daemon.exit_code is not None), daemon.last_words()
         over.set()
         stack.close()
         got = {way: Counter(end.result() for end in these) for way, these in ends.items()}
@@ -189,12 +193,16 @@ def _connect(node: Node, caller: str, called: str) -> socket.socket:
     return sock
 
 
-def _see_it_end(daemon: Daemon, case: Case) -> None:
-    if case.signal is signal.SIGSTOP:
-        os.kill(daemon.pid, signal.SIGCONT)
-        time.sleep(BEFORE)
-    else:
-        assert until(lambda: daemon.exit_code is not None), daemon.last_words()
+def _see_it_go_on(daemon: Daemon, ways: Iterable[list[Load]]) -> None:
+    moment = time.monotonic()
+    os.kill(daemon.pid, signal.SIGCONT)
+    time.sleep(BEFORE)
+
+    def captures(way: list[Load]) -> bool:
+        visits = [visit for load in way for visit in list(load.visits)]
+        return any(visit.began > moment and visit.fate is Fate.CAPTURED for visit in visits)
+
+    until(lambda: all(map(captures, ways)))
 
 
 def _seen_from(moment: float, loads: Iterable[Load]) -> tuple[Visit, ...]:

@@ -16,7 +16,7 @@ from e2e.support.visitor import Visitor, exchange
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(60)]
 
 #: The longest until a change of the file holds: half a second, and patience with a busy machine.
-SOON = 2.0
+SOON = 5.0
 IN, OUT = ("x", "b"), ("b", "x")
 #: An id that no process of the tests has.
 STRANGER = 1337
