@@ -2,12 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from e2e.support.daemon import Daemon
 from e2e.support.node import Node
 from netra_node.testbed import Testbed
+
+#: For a daemon that many tests share: a machine that stands still for a second costs no capture, and what one of them leaves open
+#: does not hold up the end.
+UNDISTURBED: Final = {
+    "NETRA_HEARTBEAT_MILLISECONDS": "10000",
+    "NETRA_DRAIN_MILLISECONDS": "200",
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +42,7 @@ def daemon(bed: Testbed, directory: Path) -> Iterator[Daemon]:
     """Runs for the whole module, `a` and `b` captured."""
     with Node(bed, directory / "pods.json") as node:
         node.enrol("a", "b")
-        # what a test leaves open shall not hold up the end
-        with Daemon(node.file, directory, NETRA_DRAIN_MILLISECONDS="200") as daemon:
+        with Daemon(node.file, directory, **UNDISTURBED) as daemon:
             daemon.wait_for("a", "b")
             yield daemon
             assert daemon.mishaps() == []
