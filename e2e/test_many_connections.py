@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.netns, pytest.mark.timeout(120)]
 #: Several, as one destination takes no more than there are client ports in a minute: that is TCP's limit, not ours.
 PORTS = range(8100, 8108)
 DEFAULT, WIDE = range(32768, 61000), range(1024, 65536)
-#: Ten times what the slowest takes on a busy machine.
-SLOW = 2.5
+#: Times what one takes on average, which tells how busy the machine is; the slowest takes three to ten times as much.
+SLOW = 40
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,7 +77,7 @@ def test_none_of_2000_fails_or_is_slow(
     outcome = run(node, caller, called, short=2000, live=100)
 
     assert outcome.fates == {Fate.CAPTURED: 2000}
-    assert outcome.slowest[0][0] < SLOW
+    assert outcome.slowest[0][0] < SLOW * outcome.average
     assert outcome.live == 100
 
 
@@ -94,7 +94,7 @@ def test_none_of_50000_fails_or_is_slow(
     outcome = run(node, caller, called, short=50_000, live=1000)
 
     assert outcome.fates == {Fate.CAPTURED: 50_000}
-    assert outcome.slowest[0][0] < SLOW
+    assert outcome.slowest[0][0] < SLOW * outcome.average
     assert outcome.live == 1000
 
 

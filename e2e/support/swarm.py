@@ -54,6 +54,11 @@ class Outcome:
     live: int
     seconds: float
 
+    @property
+    def average(self) -> float:
+        """Seconds that a short one took on average: each process makes one after the other."""
+        return self.seconds * _PROCESSES / self.fates.total()
+
     def __str__(self) -> str:
         fates = ", ".join(f"{count} {fate.name.lower()}" for fate, count in self.fates.items())
         return (
