@@ -184,6 +184,7 @@ def test_a_crashed_container_comes_back_captured_from_its_first_call(
 ) -> None:
     with running(kubelet, manifest("crash", FIRST_CALL=f"{client.ipv4}:{PORT}")) as pod:
         daemon.wait_for("crash")
+        assert until(lambda: "first call:" in pod.log())
         container = pod.containers["app"]
         node.kill(node.cri.container_pid(container))
         assert until(lambda: not node.cri.container_runs(container))
