@@ -85,7 +85,10 @@ def execute(netra: Pod, *argv: str) -> str:
 
 
 def state(netra: Pod, name: str) -> str:
-    pods = json.loads(execute(netra, "netra-node", "status", "--json"))["pods"]
+    """Of one of its pods; nothing while it is not known, or the daemon does not listen yet."""
+    command = ("netra-node", "status", "--json")
+    code, printed = netra.node.cri.execute(netra.containers["netra-node"], *command)
+    pods = [] if code else json.loads(printed)["pods"]
     return next((str(pod["state"]) for pod in pods if pod["name"] == name), "")
 
 
