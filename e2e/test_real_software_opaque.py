@@ -341,6 +341,7 @@ def test_a_query_is_cancelled_by_a_second_connection(
     # The notice comes from within the query: only then there is one to cancel.
     query = "do $$ begin raise notice 'begun'; perform pg_sleep(20); end $$"
     script = f"""
+        : >"$HOME/said"
         psql -X -q -v VERBOSITY=terse -c "$1" {POSTGRES_URL} 2>"$HOME/said" & psql=$!
         until grep -q begun "$HOME/said"; do sleep 0.02; done
         kill -INT $psql; wait $psql; cat "$HOME/said"
