@@ -2,20 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
-from e2e.support.daemon import Daemon
+from e2e.support.daemon import UNDISTURBED, Daemon
 from e2e.support.node import Node
 from netra_node.testbed import Testbed
-
-#: For a daemon that many tests share: a machine that stands still for a second costs no capture, and what one of them leaves open
-#: does not hold up the end.
-UNDISTURBED: Final = {
-    "NETRA_HEARTBEAT_MILLISECONDS": "10000",
-    "NETRA_DRAIN_MILLISECONDS": "200",
-}
 
 
 @pytest.fixture(scope="module")

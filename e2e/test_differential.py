@@ -11,7 +11,7 @@ from e2e.corpus.__main__ import PAGE, page
 from e2e.corpus.case import GET, OK, UNREAD, Case
 from e2e.corpus.cases import ALL
 from e2e.corpus.marks import Declared
-from e2e.support.daemon import Daemon
+from e2e.support.daemon import UNDISTURBED, Daemon
 from e2e.support.differential import ROUTES, Differential, Route
 from e2e.support.node import Node, manifest, read_head
 from e2e.support.transcript import Delivery
@@ -35,7 +35,7 @@ def daemon(bed: Testbed, directory: Path) -> Iterator[Daemon]:
                 *(manifest(node.pod(name), http_ports="1") for name in "pq"),
             ]
         )
-        with Daemon(node.file, directory, NETRA_DRAIN_MILLISECONDS="200") as daemon:
+        with Daemon(node.file, directory, **UNDISTURBED) as daemon:
             daemon.wait_for(*"abpq")
             yield daemon
             assert daemon.mishaps() == []

@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from e2e.golden.cases import CASES, play
-from e2e.support.daemon import RUN, Daemon, until
+from e2e.support.daemon import RUN, UNDISTURBED, Daemon, until
 from e2e.support.jaeger import AgentSink, CollectorSink, collecting, spans_of
 from e2e.support.node import Node, read, read_head
 from netra_node import __version__
@@ -28,7 +28,7 @@ netns = pytest.mark.netns
 GOLDEN = Path(__file__).with_name("golden")
 #: Ten times what the daemon's own pauses add up to.
 PATIENCE = 40.0
-QUICK = {"JAEGER_REPORTER_FLUSH_INTERVAL": "50ms", "NETRA_DRAIN_MILLISECONDS": "200"}
+QUICK = {**UNDISTURBED, "JAEGER_REPORTER_FLUSH_INTERVAL": "50ms"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 

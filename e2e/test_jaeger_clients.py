@@ -17,7 +17,7 @@ from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.transport.TTransport import TMemoryBuffer
 
 from e2e.support import npm, pypi
-from e2e.support.daemon import Daemon, until
+from e2e.support.daemon import UNDISTURBED, Daemon, until
 from e2e.support.node import Node, read, read_head
 from e2e.support.software import ENVIRONMENT, PROGRAMS, start
 from netra_node.testbed import Testbed
@@ -133,7 +133,7 @@ def ours(bed: Testbed, directory: Path) -> Iterator[OurAgent]:
             "JAEGER_AGENT_HOST": "127.0.0.1",
             "JAEGER_AGENT_PORT": str(agent.port),
             "JAEGER_REPORTER_FLUSH_INTERVAL": "50ms",
-            "NETRA_DRAIN_MILLISECONDS": "200",
+            **UNDISTURBED,
         }
         with Daemon(node.file, directory, **settings) as daemon:
             daemon.wait_for("a", "b")

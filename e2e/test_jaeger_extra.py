@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.support.daemon import Daemon, until
+from e2e.support.daemon import UNDISTURBED, Daemon, until
 from e2e.support.jaeger import AgentSink
 from e2e.support.node import Node, read, read_head
 from netra_node.testbed import Testbed
@@ -68,7 +68,7 @@ def test_spans_go_through_opentelemetrys_exporter_to_jaegers_agent(
             "OTEL_EXPORTER_JAEGER_AGENT_HOST": sink.host,
             "OTEL_EXPORTER_JAEGER_AGENT_PORT": str(sink.port),
             "OTEL_BSP_SCHEDULE_DELAY": "50",
-            "NETRA_DRAIN_MILLISECONDS": "200",
+            **UNDISTURBED,
         }
         argv = (python, "-m", "netra_node", "run")
         with Daemon(node.file, directory, argv, **settings) as daemon:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2e.corpus.cases import ALL
-from e2e.support.daemon import Daemon, until
+from e2e.support.daemon import UNDISTURBED, Daemon, until
 from e2e.support.differential import ROUTES, Differential
 from e2e.support.node import Node, manifest, read, read_head, reset
 from e2e.support.transcript import Delivery
@@ -58,7 +58,7 @@ def daemon(bed: Testbed, directory: Path, dns: DnsServer) -> Iterator[Daemon]:
         with Daemon(
             node.file,
             directory,
-            NETRA_DRAIN_MILLISECONDS="200",
+            **UNDISTURBED,
             NETRA_HTTP_PORTS="1-65535",
             NETRA_HTTP_ROUTING_ENABLED="true",
             NETRA_HTTP_ROUTING_COOKIE_ENABLED="true",

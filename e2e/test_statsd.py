@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.support.daemon import Daemon, until
+from e2e.support.daemon import UNDISTURBED, Daemon, until
 from e2e.support.node import Node, read, read_head
 from e2e.support.npm import install
 from netra_node.cli.daemon_process import free_ports
@@ -63,7 +63,7 @@ def counting(bed: Testbed, directory: Path, port: int) -> Iterator[Daemon]:
         "NETRA_STATSD_ADDRESS": f"localhost:{port}",
         "NETRA_STATSD_PREFIX": "shop.{service}.",
         "NETRA_HTTP_TRACING_IGNORED_PATHS": "/health",
-        "NETRA_DRAIN_MILLISECONDS": "200",
+        **UNDISTURBED,
     }
     with Node(bed, directory / "pods.json") as node:
         node.enrol("a", "b")

@@ -12,7 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from netra_node.cli.daemon_process import DaemonProcess
 
@@ -23,6 +23,12 @@ PATIENCE = 20.0
 _SAMPLE = re.compile(r"(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _MISHAP = re.compile("Traceback|Error|Exception|Warning|never awaited|internal")
+#: For a daemon that many tests share: a machine that stands still for a second costs no capture, and what one of them leaves open
+#: does not hold up the end.
+UNDISTURBED: Final = {
+    "NETRA_HEARTBEAT_MILLISECONDS": "10000",
+    "NETRA_DRAIN_MILLISECONDS": "200",
+}
 RUN = (sys.executable, "-m", "netra_node", "run")
 
 
