@@ -20,6 +20,8 @@ from netra_node.interception.ruleset import RuleSet
 from netra_node.netns import InPodSockets, Namespace
 
 Capture = Callable[[RuleSet], Lease]
+#: Rules for as long as a test takes, also on a machine that stands still for seconds: nobody beats here.
+lasting = functools.partial(RuleSet, heartbeat_milliseconds=60_000)
 TABLE = "netra-00c0ffee"
 SO_MARK = 36
 IP_TRANSPARENT = (socket.IPPROTO_IP, 19)
@@ -100,8 +102,17 @@ def accepted_by(listener: socket.socket, pod: Pod) -> socket.socket:
     return pod.sockets.enter_context(accepted)
 
 
+def arrival(*listeners: socket.socket) -> socket.socket | None:
+    """Where the next connection comes to. On a busy machine connect() returns before its last packet is through."""
+    return next(iter(select.select(listeners, [], [], 2)[0]), None)
+
+
+def comes_to(listener: socket.socket) -> bool:
+    return arrival(listener) is listener
+
+
 def nobody_waits_at(listener: socket.socket) -> bool:
-    """A handshake on one machine is over when connect() returns, so there is nothing to wait for."""
+    """To be asked once it is known where else the connection came to, or that it was refused."""
     return not select.select([listener], [], [], 0)[0]
 
 
@@ -151,14 +162,16 @@ def rules(pod: Pod) -> list[tuple[str, bytes]]:
     ]
 
 
-def tracked(pod: Pod, port: int) -> list[int]:
-    """The mark of every connection to or from `port` that conntrack knows in the pod."""
+def tracked(pod: Pod, client: socket.socket) -> list[int]:
+    """The mark of every entry that conntrack has in the pod for the connection of `client`."""
+    # By both ports: one of them alone may be that of an earlier test's connection, too.
+    ports = {client.getsockname()[1], client.getpeername()[1]}
     marks = []
     for raw in dump(pod, _CONNTRACK | nfctsocket.IPCTNL_MSG_CT_GET):
         message = _decoded(nfctsocket.nfct_msg, raw)
         protocol = message.get_attr("CTA_TUPLE_ORIG").get_attr("CTA_TUPLE_PROTO")
         # An answer that was tracked alone makes an entry the other way round.
-        if port in {protocol.get_attr(f"CTA_PROTO_{end}_PORT") for end in ("SRC", "DST")}:
+        if ports == {protocol.get_attr(f"CTA_PROTO_{end}_PORT") for end in ("SRC", "DST")}:
             marks.append(int(message.get_attr("CTA_MARK") or 0))
     return marks
 
