@@ -712,7 +712,7 @@ async def test_recalled_without_room_new_connections_still_go_direct(
     leaving = asyncio.gather(capped.leave(None))
     await asyncio.sleep(0.1)
     capped.recall()
-    assert await asyncio.wait_for(leaving, 2) == [False]
+    assert await asyncio.wait_for(leaving, 5) == [False]
     await inbound(web, orders)
     assert observer.events.count("opened") == 2
     await make_room(client, capped)
@@ -837,7 +837,7 @@ async def test_without_a_limit_it_waits_for_the_last_connection(
     assert await read(server, len(TLS)) == TLS
     client.close()
     server.close()
-    await asyncio.wait_for(leaving, 1)
+    await asyncio.wait_for(leaving, 5)
 
     assert observer.events[-1] == "ended ok"
 
@@ -850,7 +850,7 @@ async def test_recalled_it_captures_again_and_the_old_connections_go_on(
     leaving = asyncio.gather(workload.leave(None))
     await asyncio.sleep(0.4)
     workload.recall()
-    assert await asyncio.wait_for(leaving, 1) == [False]
+    assert await asyncio.wait_for(leaving, 5) == [False]
     await inbound(web, orders)
 
     assert (workload.state, workload.connections) == (State.RUNNING, 2)
@@ -878,7 +878,7 @@ async def test_recalled_to_a_namespace_that_is_gone_it_leaves(
     leaving = asyncio.gather(workload.leave(None))
     await asyncio.sleep(0.1)
     workload.recall()
-    await asyncio.to_thread(bed.remove_pod, "short")
+    bed.remove_pod("short")  # not in a thread: before the loop can come to the recall
 
     assert await leaving == [True]
     assert workload.state is State.STOPPED
@@ -905,7 +905,7 @@ async def test_with_a_limit_idle_connections_end_with_fin(
 ) -> None:
     await workload.start()
     client, server = await inbound(web, orders)
-    await asyncio.wait_for(workload.leave(5), 2)
+    await asyncio.wait_for(workload.leave(9), 5)
 
     assert await read_all(client) == b""
     assert await read_all(server) == b""
@@ -937,7 +937,7 @@ async def test_hurried_it_waits_no_longer_than_told(
     leaving = asyncio.gather(workload.leave(None))
     await asyncio.sleep(0.05)  # while the handshakes under way are waited for
     workload.hurry(0.1)
-    await asyncio.wait_for(leaving, 2)
+    await asyncio.wait_for(leaving, 5)
 
     assert await is_reset(client)
 
@@ -1046,11 +1046,12 @@ async def test_leaving_ends_with_the_namespace(
         with client:
             there = (address, app.getsockname()[1])
             await asyncio.get_running_loop().sock_connect(client, there)
+            await until(lambda: workload.connections == 1)
             leaving = asyncio.gather(workload.leave(None))
             await asyncio.sleep(0.4)
             assert workload.connections == 1
             await asyncio.to_thread(bed.remove_pod, "short")
-            await asyncio.wait_for(leaving, 2)
+            await asyncio.wait_for(leaving, 5)
 
     assert workload.state is State.STOPPED
 

@@ -30,12 +30,20 @@ def honest(query: dns.message.Message, reply: dns.message.Message, tcp: bool) ->
 
 
 def make_sockets(host: str = "127.0.0.1", port: int = 0) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP and a TCP socket on one port."""
+    """Return a UDP and a TCP socket on one port; where none is asked for, on one that is free for both."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    tcp = socket.create_server((host, port), family=family)
-    udp = socket.socket(family, socket.SOCK_DGRAM)
-    udp.bind((host, tcp.getsockname()[1]))
-    return udp, tcp
+    while True:
+        tcp = socket.create_server((host, port), family=family)
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            udp.bind((host, tcp.getsockname()[1]))
+        except OSError:
+            udp.close()
+            tcp.close()
+            if port:
+                raise
+        else:
+            return udp, tcp
 
 
 class DnsServer:

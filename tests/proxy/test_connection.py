@@ -220,13 +220,13 @@ async def test_each_answer_lets_one_more_pipelined_request_go_and_the_fin_comes_
 
 
 async def test_a_refused_dial_resets_the_client() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        target = closed.getsockname()
-    async with proxied(dialer=LoopbackDialer(target)) as proxy:
-        client = await proxy.client()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # as long as it is bound nobody else listens there
+        async with proxied(dialer=LoopbackDialer(nobody.getsockname())) as proxy:
+            client = await proxy.client()
 
-        assert await is_reset(client)
-        assert await proxy.ended() == ["opened", "ended upstream_refused"]
+            assert await is_reset(client)
+            assert await proxy.ended() == ["opened", "ended upstream_refused"]
 
 
 @pytest.mark.parametrize(

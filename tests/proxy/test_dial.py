@@ -50,6 +50,14 @@ def app(host: str, backlog: int = 16) -> Iterator[socket.socket]:
         yield listener
 
 
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port where nobody listens, nor anybody else can begin to meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield port_of(bound)
+
+
 def port_of(listener: socket.socket) -> int:
     port: int = listener.getsockname()[1]
     return port
@@ -120,11 +128,9 @@ def test_a_connect_under_way_is_not_connected() -> None:
 
 
 def test_a_refused_connect_is_told_by_its_error() -> None:
-    with app("127.0.0.1") as listener:
-        closed = listener.getsockname()
-    with socket.socket() as sock:
+    with closed_port() as closed, socket.socket() as sock:
         sock.setblocking(False)
-        sock.connect_ex(closed)
+        sock.connect_ex(("127.0.0.1", closed))
 
         with pytest.raises(ConnectionRefusedError):
             is_connected(sock)
@@ -176,11 +182,9 @@ def test_inbound_falls_back_where_the_clients_port_is_not_for_us_to_use(
 
 
 def test_inbound_to_nobody_is_refused_and_leaves_nothing(factory: Sockets) -> None:
-    with app("127.0.0.1") as listener:
-        closed = port_of(listener)
     dialer = inbound(factory)
 
-    with pytest.raises(ConnectionRefusedError):
+    with closed_port() as closed, pytest.raises(ConnectionRefusedError):
         dialer.dial(CLIENT, OriginalDst("127.0.0.1", closed))
 
     assert factory.all_closed()

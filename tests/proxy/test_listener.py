@@ -166,7 +166,7 @@ async def test_pausing_and_resuming_hold_no_descriptor() -> None:
             proxy.listeners.resume()
             await asyncio.sleep(0.01)
 
-        assert open_descriptors() == before
+        await until(lambda: open_descriptors() == before)
 
 
 async def test_without_a_descriptor_to_accept_through_it_stays_paused() -> None:

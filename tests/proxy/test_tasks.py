@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from netra_node.proxy.tasks import spawn
+from tests.proxy.support import until
 
 
 async def fail() -> None:
@@ -33,7 +34,7 @@ async def test_a_task_nobody_keeps_runs_to_its_end() -> None:
 
 async def test_a_task_that_fails_is_logged_by_name(caplog: pytest.LogCaptureFixture) -> None:
     _ = spawn(fail(), "doomed")
-    await asyncio.sleep(0.01)
+    await until(lambda: caplog.records)
 
     assert [record.getMessage() for record in caplog.records] == ["task doomed failed"]
 
