@@ -34,6 +34,8 @@ from netra_node.proxy.resolver import Resolved, UnresolvedError
 from netra_node.proxy.routed_opening import Routing
 from tests.proxy.support import Proxied, proxied
 
+#: No silence is too long: on a busy machine a client that is about to speak may be silent for 50 ms.
+PATIENT = Limits(hold_after_last=10**12, hold_after_first=10**12)
 #: Nobody is there, and the kernel says so at once.
 REFUSED = "10.9.0.250"
 #: Nobody is there, and the kernel has given up waiting.
@@ -153,7 +155,7 @@ class Routed:
 async def routed(
     *names: str,
     targets: Targets | None = None,
-    limits: Limits | None = None,
+    limits: Limits = PATIENT,
     idle: float = 9.0,
     **different: Any,
 ) -> AsyncIterator[Routed]:
@@ -166,7 +168,7 @@ async def routed(
         "dialer": addresses,
         "http_ports": ALL_PORTS,
         "routing": made,
-        "rules": HttpRules(HeadParser(read.fields, read.rare), read, limits or Limits()),
+        "rules": HttpRules(HeadParser(read.fields, read.rare), read, limits),
     }
     with contextlib.ExitStack() as stack:
         for number, name in enumerate(names, 1):

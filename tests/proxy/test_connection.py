@@ -450,9 +450,11 @@ async def test_a_client_that_left_and_resets_the_answer_has_closed() -> None:
         await send(client, GET)
         client.close()
         assert await read_all(server) == GET
-        for piece in (OK[:5], OK[5:-1]):  # no loop reads on behind a FIN: a reset is met by writing
-            await send(server, piece)
-            await asyncio.sleep(0.02)
+        (connection,) = proxy.listeners.open
+        await send(server, OK[:5])
+        # no loop reads on behind a FIN: a reset is met by writing, and so by writing twice
+        await until(lambda: connection.record.sent)
+        await send(server, OK[5:-1])
 
         assert await proxy.ended() == ["opened", "exchange client_closed", "ended client_closed"]
 

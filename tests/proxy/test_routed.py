@@ -195,7 +195,7 @@ async def test_while_a_name_is_asked_for_no_more_is_read_than_is_kept() -> None:
 
 
 async def test_a_server_that_speaks_first_is_heard_after_50_ms() -> None:
-    async with routed("b") as proxy:
+    async with routed("b", limits=Limits()) as proxy:
         begin = asyncio.get_running_loop().time()
         client = await proxy.client()
         server = await proxy.origin()
@@ -207,7 +207,7 @@ async def test_a_server_that_speaks_first_is_heard_after_50_ms() -> None:
 
 
 async def test_a_request_after_the_silence_is_routed_all_the_same() -> None:
-    async with routed("b") as proxy:
+    async with routed("b", limits=Limits()) as proxy:
         client = await proxy.client()
         await proxy.origin()
         await send(client, get("b"))
@@ -215,7 +215,7 @@ async def test_a_request_after_the_silence_is_routed_all_the_same() -> None:
 
 
 async def test_what_is_not_http_goes_where_it_wanted_to_at_its_first_byte() -> None:
-    async with routed("b", limits=Limits(hold_after_last=10**12)) as proxy:
+    async with routed("b") as proxy:
         client = await proxy.client()
         await send(client, TLS)
 
@@ -224,7 +224,7 @@ async def test_what_is_not_http_goes_where_it_wanted_to_at_its_first_byte() -> N
 
 
 async def test_a_head_that_stays_incomplete_goes_where_it_wanted_to_after_50_ms() -> None:
-    async with routed("b") as proxy:
+    async with routed("b", limits=Limits()) as proxy:
         client = await proxy.client()
         await send(client, get("b")[:30])
         server = await proxy.origin()
@@ -235,7 +235,7 @@ async def test_a_head_that_stays_incomplete_goes_where_it_wanted_to_after_50_ms(
 
 
 async def test_so_does_one_behind_a_routed_request() -> None:
-    async with routed("b") as proxy:
+    async with routed("b", limits=Limits()) as proxy:
         client = await proxy.client()
         await send(client, get("b"))
         await answer(client, await proxy.at("b"), get("b"))
@@ -256,7 +256,7 @@ async def test_so_does_one_that_a_fin_ends_behind_a_routed_request() -> None:
 
 
 async def test_but_not_before_the_routed_request_is_answered() -> None:
-    async with routed("b") as proxy:
+    async with routed("b", limits=Limits()) as proxy:
         client = await proxy.client()
         await send(client, get("b"))
         server = await proxy.at("b")
@@ -281,7 +281,7 @@ async def test_a_fin_before_any_byte_reaches_the_server_that_was_meant() -> None
 
 
 async def test_a_reset_before_any_byte_ends_it() -> None:
-    async with routed(limits=Limits(hold_after_last=10**12)) as proxy:
+    async with routed() as proxy:
         client = await proxy.client()
         await proxy.proxy.opened(1)
         reset(client)
@@ -291,7 +291,7 @@ async def test_a_reset_before_any_byte_ends_it() -> None:
 
 
 async def test_a_reset_within_the_first_head_ends_it() -> None:
-    async with routed(limits=Limits(hold_after_last=10**12)) as proxy:
+    async with routed() as proxy:
         client = await proxy.client()
         await send(client, get("b")[:20])
         await until(lambda: any(each.record.received for each in proxy.proxy.listeners.open))
@@ -490,7 +490,7 @@ async def test_a_request_for_another_upstream_behind_the_servers_fin_is_taken_an
 
 
 async def test_so_is_the_beginning_of_one() -> None:
-    async with routed("b") as proxy:
+    async with routed("b", limits=Limits()) as proxy:
         client = await proxy.client()
         await send(client, get("b"))
         server = await proxy.at("b")
