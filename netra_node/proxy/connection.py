@@ -470,9 +470,10 @@ class Connection:
     # ---- drain
 
     def drain(self) -> None:
-        """Close as soon as no exchange is under way; at once when none is."""
-        self._draining = True
-        self._settle()
+        """Close as soon as no exchange is under way; at once when none is. One that has ended since is left alone."""
+        if self.record.outcome is None:
+            self._draining = True
+            self._settle()
 
     def cut(self) -> None:
         """Reset both sides: the drain limit has passed."""

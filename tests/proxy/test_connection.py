@@ -899,6 +899,17 @@ async def test_the_upstream_made_after_a_drain_is_reset() -> None:
         assert table.up.calls == ["reset"]
 
 
+async def test_draining_reads_on_behind_no_connection_that_has_ended() -> None:
+    async with bench() as table:
+        table.client(GET * 70)
+        table.refused()
+        table.lose()
+        table.connection.drain()
+        await asyncio.sleep(0)
+
+        assert len(table.observer.exchanges) == table.record.exchanges == 64
+
+
 async def test_what_waits_for_the_dial_is_limited_and_reading_goes_on_after_it() -> None:
     async with bench() as table:
         table.client(TLS)
