@@ -8,8 +8,8 @@ Two machines, one per direction, joined by the queue of exchanges not yet answer
 
 The shell calls `client_data`, `server_data`, `client_eof`, `server_eof`, `release` and `end` as things happen, writes
 what they return to the upstream, and hands on what gathers in `ended`. Where they leave something `behind`, it calls
-`catch_up` in the next turn of its loop: many heads in one read would make others wait. Server bytes go to the client untouched, before
-they are shown to `server_data`. Time is an argument: nanoseconds of a monotonic clock.
+`catch_up` in the next turn of its loop: many heads in one read would make others wait. Server bytes go to the client
+untouched, before they are shown to `server_data`. Time is an argument: nanoseconds of a monotonic clock.
 """
 
 import re
